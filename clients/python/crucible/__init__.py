@@ -1,0 +1,1 @@
+"""Client of Crucible, the service that runs untrusted Rune scripts."""
