@@ -1,0 +1,5 @@
+"""The command `crucible`: one file per command."""
+
+
+def main() -> None:
+    pass
