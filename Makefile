@@ -1,0 +1,134 @@
+# `make` alone lists the targets. CI calls the same ones, see .ci/run.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+# The Python that the virtual environment is made with: 3.11 or newer.
+PYTHON ?= python3
+# Passed on: `make serve ARGS="--listen 127.0.0.1:6000"`, `make pytest ARGS="tests/cli -k check"`.
+ARGS ?=
+# Which example `make run` runs, and with what.
+EXAMPLE ?= examples/primes.rn
+EXAMPLE_ARGS ?= --arg limit=30000
+GRPCURL_VERSION := v1.9.4
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := build/stamps
+INSTALLED := $(STAMPS)/installed
+GRPCURL := $(STAMPS)/grpcurl-$(GRPCURL_VERSION)
+NODE_MODULES := clients/typescript/node_modules/.package-lock.json
+
+# One profile for everything that runs, so that Rune is compiled once.
+CARGO_ARGS := --release --locked --manifest-path vm/Cargo.toml
+VM_SOURCES := $(shell find vm \( -name target -o -name codegen -o -name conformance -o -name tests \) -prune \
+	-o -type f \( -name '*.rs' -o -name '*.toml' -o -name '*.lock' -o -name '*.patch' -o -name '*.py' \) -print)
+PYTHON_SOURCES := server clients/python tests benchmarks proto vm
+
+# $(call need,program,what to install): stops with a word of advice when a program is missing.
+need = command -v $(1) >/dev/null || { echo "error: \`$(1)\` is needed and is not on the PATH: install $(2)" >&2; exit 1; }
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- build and run: need Python and Rust only ---
+
+.PHONY: build
+build: $(INSTALLED) ## Set up .venv and build everything into it
+
+.PHONY: run
+run: build ## Start a server of its own, compile an example, run it over gRPC
+	$(BIN)/crucible run $(EXAMPLE) $(EXAMPLE_ARGS)
+
+.PHONY: serve
+serve: build ## Start the server and leave it running (ARGS: flags of `crucible serve`)
+	exec $(BIN)/crucible serve $(ARGS)
+
+.PHONY: wheel
+wheel: build ## Build the wheel into build/dist
+	$(BIN)/pip wheel --no-deps --wheel-dir build/dist .
+
+$(BIN)/python:
+	@$(call need,$(PYTHON),Python 3.11 or newer (Debian: python3))
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "error: Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -V): set PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "error: $(PYTHON) cannot make virtual environments: install python3-venv (Debian)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# Made anew only when the build itself or the interpreter changed: Python sources are used where they lie.
+$(INSTALLED): pyproject.toml server/crucible_server.data/scripts/crucible $(VM_SOURCES) | $(BIN)/python
+	@$(call need,cargo,Rust (https://rustup.rs))
+	@$(call need,cc,a C compiler and linker (Debian: build-essential))
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@mkdir -p $(STAMPS) && touch $@
+
+# --- checks: need Go and Node.js too ---
+
+.PHONY: test
+test: test-tools cargo-test conformance pytest ## Set everything up and run all tests
+
+.PHONY: test-tools
+test-tools: build $(GRPCURL) $(NODE_MODULES)
+
+.PHONY: cargo-test
+cargo-test: build ## Run the Rust tests
+	cargo test $(CARGO_ARGS)
+
+.PHONY: conformance
+conformance: build ## Run generated Rune programs whose answer is known
+	$(BIN)/python vm/conformance/run.py
+
+.PHONY: pytest
+pytest: test-tools ## Run the Python tests (ARGS: flags of pytest)
+	PATH="$(CURDIR)/$(BIN):$(CURDIR)/build/bin:$$PATH" $(BIN)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: build $(NODE_MODULES) ## Check formats, types, Rust, the contract and that generated code is fresh
+	$(BIN)/ruff check $(PYTHON_SOURCES)
+	$(BIN)/ruff format --check $(PYTHON_SOURCES)
+	$(BIN)/mypy
+	cargo fmt --check --manifest-path vm/Cargo.toml
+	cargo clippy $(CARGO_ARGS) --all-targets -- -D warnings
+	clients/typescript/node_modules/.bin/buf lint
+	$(BIN)/python proto/generate.py --check
+
+.PHONY: format
+format: build ## Format Python and Rust
+	$(BIN)/ruff check --fix $(PYTHON_SOURCES)
+	$(BIN)/ruff format $(PYTHON_SOURCES)
+	cargo fmt --manifest-path vm/Cargo.toml
+
+.PHONY: gen
+gen: build $(NODE_MODULES) ## Regenerate what is made from proto/
+	$(BIN)/python proto/generate.py
+
+.PHONY: bench
+bench: build ## Measure, print a table, write build/bench.json
+	$(BIN)/python -m benchmarks $(ARGS)
+
+$(GRPCURL):
+	@$(call need,go,Go 1.25 or newer (https://go.dev/dl))
+	GOBIN="$(CURDIR)/build/bin" go install github.com/fullstorydev/grpcurl/cmd/grpcurl@$(GRPCURL_VERSION)
+	@mkdir -p $(STAMPS) && touch $@
+
+$(NODE_MODULES): clients/typescript/package-lock.json
+	@$(call need,npm,Node.js 20 or newer (https://nodejs.org))
+	npm ci --prefix clients/typescript --no-audit --no-fund
+	@touch $@
+
+# --- tidy ---
+
+.PHONY: clean
+clean: ## Remove the environment and all results, keep compiled Rust
+	rm -rf $(VENV) build clients/typescript/node_modules clients/typescript/dist
+	find . -name target -prune -o -name __pycache__ -type d -print0 | xargs -0 rm -rf
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.PHONY: distclean
+distclean: clean ## Remove compiled Rust as well
+	rm -rf vm/target vm/codegen/target
