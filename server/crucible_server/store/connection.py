@@ -1,0 +1,82 @@
+"""SQLite connections, set up for their part."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+from .errors import StoreError, StoreErrorKind
+
+Synchronous = Literal["NORMAL", "FULL"]
+
+# Checkpoints are made beside the writer (see `Store`); it makes one itself only when those fall far behind.
+_AUTOCHECKPOINT_PAGES = 8_000
+# Beyond this the log's file is cut when it starts anew.
+_LOG_FILE_BYTES = 32 * 1024 * 1024
+_BUSY_SECONDS = 2.0
+
+
+def database_path(url: str) -> Path:
+    """The file that `sqlite:///relative` or `sqlite:////absolute` names. Raises StoreError for other URLs."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise StoreError(
+            StoreErrorKind.CONFIGURATION,
+            f"`store_url` should look like sqlite:////var/lib/crucible/crucible.db but is {url!r}.",
+        ) from error
+    if parsed.get_backend_name() != "sqlite":
+        raise StoreError(
+            StoreErrorKind.CONFIGURATION,
+            f"`store_url` names the database {parsed.get_backend_name()!r}; this version stores in SQLite "
+            "only. Use sqlite:///PATH.",
+        )
+    if not parsed.database or parsed.database == ":memory:":
+        raise StoreError(
+            StoreErrorKind.CONFIGURATION,
+            "`store_url` names no file. A store in memory would lose executions; use sqlite:///PATH.",
+        )
+    return Path(parsed.database).expanduser().absolute()
+
+
+def create_file(path: Path) -> None:
+    """Makes the file and its folder for this user only: they hold all tenants' sources. Raises StoreError."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StoreError(
+            StoreErrorKind.READ_ONLY,
+            f"The store {path} cannot be opened for writing: {error.strerror}. Give this user write access "
+            "to the file and its folder, or set `store_url` or `data_dir` to another place.",
+        ) from error
+
+
+def connect(path: Path, *, read_only: bool, synchronous: Synchronous = "NORMAL") -> sqlite3.Connection:
+    """A connection in autocommit mode that may be handed from thread to thread. Raises sqlite3.Error."""
+    connection = sqlite3.connect(
+        f"file:{quote(str(path))}?mode={'ro' if read_only else 'rw'}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=_BUSY_SECONDS,
+    )
+    try:
+        if read_only:
+            connection.execute("PRAGMA query_only = ON")
+        else:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA synchronous = {synchronous}")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_AUTOCHECKPOINT_PAGES}")
+            connection.execute(f"PRAGMA journal_size_limit = {_LOG_FILE_BYTES}")
+            connection.execute("PRAGMA foreign_keys = ON")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection

@@ -1,0 +1,94 @@
+"""Brings a database to the schema of this server, or refuses it."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from .errors import StoreError, StoreErrorKind, store_error
+
+REVISIONS = ("0001", "0002")
+"""All revisions in order; kept here too, so that a start without an upgrade need not load Alembic."""
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def ensure_schema(path: Path) -> None:
+    """Creates or upgrades the schema of the database at `path`, in one transaction.
+
+    Raises StoreError when the file is not a store, is of a newer schema, or cannot be upgraded.
+    """
+    revision = _revision(path)
+    if revision == REVISIONS[-1]:
+        return
+    if revision is not None and revision not in REVISIONS:
+        raise StoreError(
+            StoreErrorKind.SCHEMA,
+            f"The store {path} has schema {revision}; this server knows schemas up to {REVISIONS[-1]}. A "
+            "newer server has written it: start that version, or set `store_url` to another file.",
+        )
+    upgrade(path, REVISIONS[-1])
+
+
+def upgrade(path: Path, revision: str) -> None:
+    """Applies the migrations up to `revision`. Raises StoreError; the database is then as it was before."""
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import create_engine, event
+    from sqlalchemy.exc import SQLAlchemyError
+
+    engine = create_engine(f"sqlite:///{path}")
+
+    # The driver would commit before DDL; with transactions in our own hands the upgrade is all or nothing.
+    @event.listens_for(engine, "connect")
+    def _autocommit(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    try:
+        with engine.begin() as connection:
+            config = Config()
+            config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, revision)
+    except SQLAlchemyError as error:
+        cause = getattr(error, "orig", None)
+        if isinstance(cause, sqlite3.Error):
+            raise store_error(cause, path) from error
+        raise StoreError(
+            StoreErrorKind.SCHEMA,
+            f"The store {path} could not be brought to schema {revision}: {error}. It is unchanged; start "
+            "the server version that wrote it, and report this.",
+        ) from error
+    finally:
+        engine.dispose()
+
+
+def _revision(path: Path) -> str | None:
+    """The revision of the database; None when it is empty."""
+    try:
+        connection = sqlite3.connect(path)
+        try:
+            names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            tables = {str(row[0]) for row in names}
+            if "alembic_version" in tables:
+                rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+            else:
+                rows = []
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise store_error(error, path) from error
+    if rows:
+        return str(rows[0][0])
+    if tables - {"alembic_version"}:
+        raise StoreError(
+            StoreErrorKind.CORRUPT,
+            f"The database {path} holds tables ({', '.join(sorted(tables))}) but is not a store of "
+            "Crucible. Set `store_url` to another file.",
+        )
+    return None
