@@ -115,6 +115,10 @@ class Writer:
                 self._apply(group[0])
                 return
             connection.execute("BEGIN IMMEDIATE")
+            if len(group) == 1:
+                self._apply(group[0])
+                connection.execute("COMMIT" if group[0].error is None else "ROLLBACK")
+                return
             for write in group:
                 if write.compound:
                     self._apply_compound(write)

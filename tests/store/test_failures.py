@@ -1,0 +1,140 @@
+"""Disks that fill up, files that are taken away, servers that are killed."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.store.records import NOW, SUCCEEDED, end, execution
+
+from crucible_server.store import Store, StoreError, StoreErrorKind
+
+WRITER = """
+import asyncio, os, sys
+from crucible_server.store import Store
+from tests.store.records import end, execution
+
+async def live(store, caller):
+    turn = 0
+    while True:
+        name = f"{caller}-{turn}"
+        assert await store.begin_execution(execution(name)) is None
+        os.write(1, f"begun {name}\\n".encode())
+        store.mark_running("local", name, 1)
+        await store.finish_execution(end(name, output=name.encode()))
+        os.write(1, f"ended {name}\\n".encode())
+        turn += 1
+
+async def main():
+    store = await Store.open(sys.argv[1])
+    await asyncio.gather(*(live(store, caller) for caller in range(16)))
+
+asyncio.run(main())
+"""
+
+
+async def test_check_passes_and_leaves_one_row(store: Store, path: Path) -> None:
+    await store.check()
+    await store.check()
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT count(*) FROM probes").fetchone() == (1,)
+    connection.close()
+
+
+async def test_a_full_disk_fails_its_group_and_no_later_one(store: Store) -> None:
+    await store.begin_execution(execution("before"))
+    connection = store._writer._connection
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    # SQLite answers a database at its page limit as it answers a full disk.
+    connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+    writes = [store.begin_execution(execution(f"big{number}", request=b"x" * 100_000)) for number in range(8)]
+    for result in await asyncio.gather(*writes, return_exceptions=True):
+        assert isinstance(result, StoreError), result
+        assert result.kind is StoreErrorKind.FULL
+        assert "Free space" in result.message
+    assert await store.get_execution("local", "big0") is None
+    connection.execute(f"PRAGMA max_page_count = {pages + 10_000}")
+    assert await store.begin_execution(execution("big0", request=b"x" * 100_000)) is None
+    assert await store.get_execution("local", "before") == execution("before")
+    await store.check()
+
+
+async def test_a_database_locked_by_another_program_is_named_and_survived(store: Store, path: Path) -> None:
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        with pytest.raises(StoreError) as caught:
+            await store.check()
+        assert caught.value.kind is StoreErrorKind.LOCKED
+        assert await store.get_execution("local", "e1") is None
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
+    await store.check()
+    assert await store.begin_execution(execution()) is None
+
+
+async def test_a_store_that_cannot_be_written(store: Store) -> None:
+    # The database refuses writing as a read-only file does; permissions would not stop root.
+    store._writer._connection.execute("PRAGMA query_only = ON")
+    with pytest.raises(StoreError) as caught:
+        await store.check()
+    assert caught.value.kind is StoreErrorKind.READ_ONLY
+    store._writer._connection.execute("PRAGMA query_only = OFF")
+    await store.check()
+
+
+async def test_the_log_is_folded_back_while_the_store_is_open(store: Store, path: Path) -> None:
+    before = path.stat().st_size
+    for start in range(0, 1500, 100):
+        await asyncio.gather(*(store.begin_execution(execution(f"e{start + n}")) for n in range(100)))
+    async with asyncio.timeout(30):
+        while path.stat().st_size <= before:
+            await asyncio.sleep(0.01)
+    await store.check()
+
+
+@pytest.mark.parametrize("lines", [1, 300, 3000])
+async def test_a_killed_server_has_lost_nothing_it_acknowledged(url: str, tmp_path: Path, lines: int) -> None:
+    log = tmp_path / "acknowledged"
+    with log.open("wb") as out:
+        server = subprocess.Popen(
+            [sys.executable, "-c", WRITER, url], stdout=out, cwd=Path(__file__).parents[2]
+        )
+    try:
+        deadline = time.monotonic() + 60
+        while log.read_bytes().count(b"\n") < lines:
+            assert server.poll() is None
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+    finally:
+        server.send_signal(signal.SIGKILL)
+        server.wait()
+
+    acknowledged = log.read_text().splitlines()
+    begun = {line.split()[1] for line in acknowledged if line.startswith("begun")}
+    ended = {line.split()[1] for line in acknowledged if line.startswith("ended")}
+    assert begun
+    store = await Store.open(url)
+    try:
+        for name in begun:
+            found = await store.get_execution("local", name)
+            assert found is not None, name
+            if found.state == SUCCEEDED:
+                assert await store.get_output("local", name) == name.encode()
+        for name in ended:
+            found = await store.get_execution("local", name)
+            assert found is not None, name
+            assert (found.state, found.result) == (SUCCEEDED, b"result")
+        # Sixteen callers had at most one execution each on the way.
+        assert await store.interrupt_unfinished(NOW, lambda _: b"lost") <= 16
+        assert await store.begin_execution(execution("after")) is None
+        await store.finish_execution(end("after"))
+    finally:
+        await store.close()
