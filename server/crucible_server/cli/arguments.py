@@ -27,14 +27,21 @@ class Level(StrEnum):
 
     def to_proto(self) -> security_pb2.SecurityLevel:
         """The level of the contract."""
-        return security_pb2.SecurityLevel.Value(f"SECURITY_LEVEL_{self.name}")
+        return _LEVELS[self]
+
+
+_LEVELS = {
+    Level.SAFE: security_pb2.SECURITY_LEVEL_SAFE,
+    Level.PRODUCTION: security_pb2.SECURITY_LEVEL_PRODUCTION,
+    Level.DEVELOPMENT: security_pb2.SECURITY_LEVEL_DEVELOPMENT,
+}
 
 
 def arguments_json(words: Iterable[str]) -> str:
     """The JSON object that `name=value` words make; empty for none.
 
-    A value that is JSON is passed on to the letter, so that 1 stays an integer and 1.0 a float; any other is a
-    string. Raises CommandError for a word without a name, a name given twice, or text that is not UTF-8.
+    A value that is JSON is passed on to the letter, so that 1 stays an integer and 1.0 a float; any other is
+    a string. Raises CommandError for a word without a name, a name given twice, or text that is not UTF-8.
     """
     members: dict[str, str] = {}
     for word in words:
@@ -48,11 +55,8 @@ def arguments_json(words: Iterable[str]) -> str:
         except UnicodeEncodeError:
             raise CommandError(Exit.USAGE, f"--arg {name!r}: the value is not UTF-8") from None
         members[name] = value if _is_json(value) else json.dumps(value)
-    return (
-        "{" + ",".join(f"{json.dumps(name)}:{value}" for name, value in members.items()) + "}"
-        if members
-        else ""
-    )
+    text = ",".join(f"{json.dumps(name)}:{value}" for name, value in members.items())
+    return f"{{{text}}}" if members else ""
 
 
 def _is_json(text: str) -> bool:

@@ -35,9 +35,9 @@ def check(
 
 async def compile_script(source: script_pb2.ScriptSource, level: Level, server: str | None) -> Response:
     """Has the server compile the source. Raises CommandError."""
-    async with connect(server) as stub:
+    async with connect(server) as client:
         context = script_pb2.CompilationContext(security_level=level.to_proto())
-        return await stub.CompileScript(
+        return await client.stub.CompileScript(
             script_service_pb2.CompileScriptRequest(source=source, context=context)
         )
 

@@ -11,37 +11,29 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
-import grpc.aio
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 
-from crucible.v1 import script_service_pb2_grpc
+from crucible import AsyncClient
+from crucible.errors import Unavailable, from_rpc_error
 from crucible_server.cli.exits import Exit
 from crucible_server.cli.terminal import CommandError
 
-Stub = script_service_pb2_grpc.ScriptServiceAsyncStub
 _Result = TypeVar("_Result")
-
-_OPTIONS = [
-    # Results are as large as the server's limits allow; the client adds no smaller one.
-    ("grpc.max_receive_message_length", 256 << 20),
-    # A proxy of the environment is for web traffic.
-    ("grpc.enable_http_proxy", 0),
-]
 
 
 @asynccontextmanager
-async def connect(server: str | None) -> AsyncIterator[Stub]:
-    """A connection to `server` (host:port), or to a server of our own that lives as long as the context.
+async def connect(server: str | None) -> AsyncIterator[AsyncClient]:
+    """A client of `server` (host:port), or of a server of our own that lives as long as the context.
 
     Statuses of the calls inside become CommandError: REFUSED when the server answered, else UNREACHABLE.
     """
-    async with _own_server() if server is None else _given(server) as address:
-        async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
-            try:
-                yield script_service_pb2_grpc.ScriptServiceStub(channel)
-            except grpc.aio.AioRpcError as error:
-                raise _command_error(error, address) from None
+    async with (
+        _own_server() if server is None else _given(server) as address,
+        AsyncClient(address) as client,
+    ):
+        try:
+            yield client
+        except grpc.RpcError as error:
+            raise _command_error(error, address) from None
 
 
 @asynccontextmanager
@@ -89,20 +81,24 @@ def complete(task: Coroutine[Any, Any, _Result]) -> _Result:
     return asyncio.run(cancellable())
 
 
-def _command_error(error: grpc.aio.AioRpcError, address: str) -> CommandError:
-    status = rpc_status.from_call(error)
-    details = list(status.details) if status else []
-    if not details and error.code() is grpc.StatusCode.UNAVAILABLE:
+def _command_error(status: grpc.RpcError, address: str) -> CommandError:
+    error = from_rpc_error(status)
+    # A status without details comes from gRPC, not from our server.
+    details = any(key == "grpc-status-details-bin" for key, _ in _trailing_metadata(status))
+    if isinstance(error, Unavailable) and not details:
         return CommandError(
             Exit.UNREACHABLE,
-            f"no server answers at {address}: start one with `crucible serve`, or leave --server out ({error.details()})",
+            f"no server answers at {address}: start one with `crucible serve`, or leave --server out "
+            f"({error.message})",
         )
-    lines = [f"{error.code().name}: {error.details()}"]
-    for packed in details:
-        request = error_details_pb2.BadRequest()
-        if packed.Unpack(request):
-            lines += [
-                f"  {violation.field}: {violation.description}" for violation in request.field_violations
-            ]
-    # A message that repeats its only violation says it once.
-    return CommandError(Exit.REFUSED, "\n".join(lines if len(lines) > 2 else lines[:1]))
+    lines = [f"{error.kind.lower() or 'server'}: {error.message}"]
+    lines += [f"  {fault.field}: {fault.description}" for fault in error.violations]
+    # The message of a request with one fault says it already.
+    if len(error.violations) == 1 and error.violations[0].description in error.message:
+        del lines[1:]
+    return CommandError(Exit.REFUSED, "\n".join(lines))
+
+
+def _trailing_metadata(status: Any) -> Any:
+    # gRPC declares this of a call, and raises errors that are calls as well.
+    return status.trailing_metadata() or ()

@@ -15,7 +15,7 @@ class Exit(IntEnum):
     USAGE = 2
     """The command was used wrongly: unknown flag, missing file, bad argument or configuration."""
     REFUSED = 3
-    """The server answered with an error status: the script was not started, or its result could not be had."""
+    """The server answered with an error status: the script was not started, or its result is lost."""
     UNREACHABLE = 4
     """No server answered at the address, or the connection broke."""
     INTERRUPTED = 130

@@ -9,13 +9,15 @@ import uuid
 from pathlib import Path
 from typing import Annotated
 
-import grpc.aio
+import grpc
 import typer
 from google.protobuf.duration_pb2 import Duration
 
+from crucible import AsyncClient
+from crucible.errors import from_rpc_error
 from crucible.v1 import error_pb2, execution_pb2, script_pb2, script_service_pb2, security_pb2
 from crucible_server.cli.arguments import Level, arguments_json, duration
-from crucible_server.cli.connection import Stub, complete, connect
+from crucible_server.cli.connection import complete, connect
 from crucible_server.cli.exits import Exit
 from crucible_server.cli.source import read_source
 from crucible_server.cli.terminal import CommandError, emit
@@ -66,8 +68,8 @@ async def _run(
     output: TextOutput | JsonOutput,
     server: str | None,
 ) -> bool:
-    async with connect(server) as stub:
-        compiled = await stub.CompileScript(
+    async with connect(server) as client:
+        compiled = await client.stub.CompileScript(
             script_service_pb2.CompileScriptRequest(
                 source=source,
                 context=script_pb2.CompilationContext(security_level=context.security_context.security_level),
@@ -78,19 +80,19 @@ async def _run(
             return False
         context.script_id = compiled.script.script_id
         try:
-            result = await _follow(stub, context, output)
+            result = await _follow(client, context, output)
         except (asyncio.CancelledError, BrokenPipeError):
-            await _cancel(stub, context.execution_id)
+            await _cancel(client, context.execution_id)
             raise
         output.end(result)
         return result.success
 
 
 async def _follow(
-    stub: Stub, context: execution_pb2.ExecutionContext, output: TextOutput | JsonOutput
+    client: AsyncClient, context: execution_pb2.ExecutionContext, output: TextOutput | JsonOutput
 ) -> Result:
     request = script_service_pb2.ExecuteScriptStreamRequest(context=context, include_return_json=True)
-    async for response in stub.ExecuteScriptStream(request):
+    async for response in client.stub.ExecuteScriptStream(request):
         match response.chunk.WhichOneof("chunk"):
             case "stdout":
                 output.stdout(response.chunk.stdout)
@@ -106,15 +108,15 @@ async def _follow(
     raise CommandError(Exit.UNREACHABLE, "the server ended the stream without a result: is it being stopped?")
 
 
-async def _cancel(stub: Stub, execution_id: str) -> None:
+async def _cancel(client: AsyncClient, execution_id: str) -> None:
     # Losing the call would end the script too; asking makes sure that it has ended before we go.
     request = script_service_pb2.CancelExecutionRequest(
         execution_id=execution_id, reason="interrupted by the user"
     )
     try:
-        await stub.CancelExecution(request, timeout=_CANCEL_SECONDS)
-    except grpc.aio.AioRpcError as error:
-        emit(sys.stderr, f"warning: the execution could not be cancelled: {error.details()}\n")
+        await client.stub.CancelExecution(request, timeout=_CANCEL_SECONDS)
+    except grpc.RpcError as error:
+        emit(sys.stderr, f"warning: the execution could not be cancelled: {from_rpc_error(error)}\n")
 
 
 class TextOutput:

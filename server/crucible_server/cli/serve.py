@@ -28,8 +28,8 @@ def serve(
 ) -> None:
     """Start the server and keep it running.
 
-    Flags win over environment variables, those over the configuration file. SIGTERM and Ctrl-C stop it once the
-    executions that run have ended; a second one ends them at once.
+    Flags win over environment variables, those over the configuration file. SIGTERM and Ctrl-C stop it once
+    the executions that run have ended; a second one ends them at once.
     """
     asyncio.run(_serve(configuration(config, listen=listen, data_dir=data_dir)))
 

@@ -9,6 +9,5 @@ from crucible_server import __version__
 
 def version() -> None:
     """Print the version."""
-    print(
-        f"crucible {__version__} (Python {platform.python_version()}, {platform.system()} {platform.machine()})"
-    )
+    machine = f"{platform.system()} {platform.machine()}"
+    print(f"crucible {__version__} (Python {platform.python_version()}, {machine})")
