@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -24,6 +25,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PROTO = ROOT / "proto"
+SERVICE_CONFIG = PROTO / "service_config.json"
 THIRD_PARTY = PROTO / "third_party"
 BUILD_BIN = ROOT / "build" / "bin"
 TYPESCRIPT = ROOT / "clients" / "typescript"
@@ -169,10 +171,16 @@ def tool(name: str, install_from: str) -> str:
     raise GenerateError(f"`{name}` is needed to generate this and is not on the PATH: install {install_from}")
 
 
+def copy_service_config(folder: Path) -> None:
+    """Puts the retry policy into a client's package, which has to hold it itself."""
+    shutil.copyfile(SERVICE_CONFIG, folder / SERVICE_CONFIG.name)
+
+
 def write_python(out: Path) -> None:
     """Messages and stubs for server and client, with types."""
     package = out / "clients/python"
-    package.mkdir(parents=True)
+    (package / "crucible").mkdir(parents=True)
+    copy_service_config(package / "crucible")
     names = protos(PUBLIC, INTERNAL)
     plugin = Path(sys.executable).parent / "protoc-gen-mypy_grpc"
     if not plugin.exists():
@@ -247,6 +255,7 @@ def write_go(out: Path) -> None:
     """Messages and stubs for the Go client."""
     folder = out / "clients/go"
     folder.mkdir(parents=True)
+    copy_service_config(folder)
     arguments = []
     for plugin, module in (("go", PROTOC_GEN_GO), ("go-grpc", PROTOC_GEN_GO_GRPC)):
         arguments += [
@@ -265,6 +274,11 @@ def write_typescript(out: Path) -> None:
         run([tool("npm", "Node.js 20 or newer (nodejs.org)"), "ci", "--prefix", TYPESCRIPT])
     folder = out / "clients/typescript/src/gen"
     folder.mkdir(parents=True)
+    config = json.dumps(json.loads(SERVICE_CONFIG.read_text("utf-8")), indent=2)
+    note = "// Generated from proto/service_config.json. DO NOT EDIT."
+    (folder / "service_config.ts").write_text(
+        f"{note}\nexport const serviceConfig = {config} as const;\n", "utf-8"
+    )
     options = ["--es_opt=target=ts", "--es_opt=import_extension=js"]
     protoc(
         [f"--plugin=protoc-gen-es={plugin}", f"--es_out={folder}", *options],
@@ -275,11 +289,13 @@ def write_typescript(out: Path) -> None:
 REFLECTION = "server/crucible_server/api/reflection.binpb"
 TARGETS = {
     "python": Target(
-        write_python, "clients/python/crucible", ("**/*_pb2.py", "**/*_pb2.pyi", "**/*_pb2_grpc.py*")
+        write_python,
+        "clients/python/crucible",
+        ("**/*_pb2.py", "**/*_pb2.pyi", "**/*_pb2_grpc.py*", "service_config.json"),
     ),
     "reflection": Target(write_reflection, "server/crucible_server/api", ("reflection.binpb",)),
     "rust": Target(write_rust, "vm/src/gen", ("*.rs",)),
-    "go": Target(write_go, "clients/go/cruciblev1", ("*.pb.go",)),
+    "go": Target(write_go, "clients/go", ("cruciblev1/*.pb.go", "service_config.json")),
     "typescript": Target(write_typescript, "clients/typescript/src/gen", ("**/*.ts",)),
 }
 

@@ -1,0 +1,149 @@
+"""The requests that both clients send, made from native Python values."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any, Literal, TypedDict
+
+from google.protobuf.duration_pb2 import Duration
+
+from crucible.results import CompiledScript
+from crucible.v1 import execution_pb2, script_pb2, script_service_pb2, security_pb2
+from crucible.values import to_fields
+
+Level = Literal["safe", "production", "development"]
+_LEVELS: dict[str, security_pb2.SecurityLevel] = {
+    "safe": security_pb2.SECURITY_LEVEL_SAFE,
+    "production": security_pb2.SECURITY_LEVEL_PRODUCTION,
+    "development": security_pb2.SECURITY_LEVEL_DEVELOPMENT,
+}
+
+
+class Limits(TypedDict, total=False):
+    """Limits of one execution, by the names of `crucible.v1.ResourceLimits`; times in seconds."""
+
+    max_memory_bytes: int
+    max_cpu_percentage: float
+    max_concurrent_operations: int
+    operation_timeout: float
+    max_execution_time: float
+    max_network_requests: int
+    max_operations: int
+    max_output_bytes: int
+    max_return_bytes: int
+    max_native_depth: int
+    max_source_bytes: int
+    max_cpu_time: float
+    max_host_calls: int
+
+
+_TIMES = ("operation_timeout", "max_execution_time", "max_cpu_time")
+
+
+class RunOptions(TypedDict, total=False):
+    """What `run` and `stream` take besides the script."""
+
+    script_id: str
+    """The id of a compiled script, instead of a source."""
+    name: str
+    """The name of a compiled script, instead of a source."""
+    files: Mapping[str, str]
+    """Included files by path, with a source."""
+    function: str
+    """The public function to call; `main` by default."""
+    args: Mapping[str, Any]
+    """Arguments by parameter name."""
+    level: Level
+    """The security level; the server's default when absent."""
+    timeout: float
+    """Seconds that the script may run; it can only lower the level's limit."""
+    limits: Limits
+    """Limits that are lower than the level's."""
+    execution_id: str
+    """The idempotency key; one is generated per call when absent."""
+    detached: bool
+    """Whether the script lives on when this call is lost."""
+    environment: Mapping[str, str]
+    """Environment variables that the script can read."""
+    seed: bytes
+    """32 bytes that make hash order and random numbers repeatable."""
+
+
+def compile_request(
+    source: str, name: str | None, files: Mapping[str, str] | None, level: Level | None, file_name: str | None
+) -> script_service_pb2.CompileScriptRequest:
+    """A CompileScriptRequest; raises ValueError for an unknown level."""
+    return script_service_pb2.CompileScriptRequest(
+        source=script_pb2.ScriptSource(source=source, file_name=file_name or "", files=files or {}),
+        context=script_pb2.CompilationContext(name=name or "", security_level=security_level(level)),
+    )
+
+
+def execution_context(
+    script: str | CompiledScript | None, options: RunOptions
+) -> execution_pb2.ExecutionContext:
+    """The context of an execution, with an id even when none was given: retries have to use one id.
+
+    Raises ValueError for values and limits that cannot be sent, and when not exactly one script is given;
+    TypeError for an argument that has no counterpart in Rune.
+    """
+    given = [script is not None, "script_id" in options, "name" in options]
+    if sum(given) != 1:
+        message = "expected exactly one of a source or CompiledScript, script_id= and name="
+        raise ValueError(message)
+    files = options.get("files")
+    if files and not isinstance(script, str):
+        message = "files= goes with a source: a compiled script has its files already"
+        raise ValueError(message)
+    context = execution_pb2.ExecutionContext(
+        execution_id=options.get("execution_id") or uuid.uuid4().hex,
+        function=options.get("function", ""),
+        arguments=to_fields(options.get("args", {}), "args"),
+        environment=options.get("environment", {}),
+        security_context=security_pb2.SecurityContext(security_level=security_level(options.get("level"))),
+        detached=options.get("detached", False),
+        seed=options.get("seed", b""),
+    )
+    if isinstance(script, CompiledScript):
+        context.script_id = script.script_id
+    elif isinstance(script, str):
+        context.source.CopyFrom(script_pb2.ScriptSource(source=script, files=files or {}))
+    elif "script_id" in options:
+        context.script_id = options["script_id"]
+    else:
+        context.script_name = options["name"]
+    if "timeout" in options:
+        context.timeout.CopyFrom(duration(options["timeout"]))
+    if "limits" in options:
+        context.limits.CopyFrom(resource_limits(options["limits"]))
+    return context
+
+
+def resource_limits(limits: Limits) -> security_pb2.ResourceLimits:
+    """ResourceLimits; raises ValueError for a name that is none, with those that are."""
+    if unknown := limits.keys() - Limits.__annotations__.keys():
+        expected = ", ".join(Limits.__annotations__)
+        message = f"limits: unknown name {min(unknown)!r}; expected some of {expected}"
+        raise ValueError(message)
+    fields: dict[str, Any] = {
+        name: duration(limit) if name in _TIMES and isinstance(limit, (int, float)) else limit
+        for name, limit in limits.items()
+    }
+    return security_pb2.ResourceLimits(**fields)
+
+
+def security_level(level: Level | None) -> security_pb2.SecurityLevel:
+    """The level of this name; raises ValueError for an unknown one."""
+    if level is None:
+        return security_pb2.SECURITY_LEVEL_UNSPECIFIED
+    if level not in _LEVELS:
+        message = f"level: expected one of {', '.join(_LEVELS)}, got {level!r}"
+        raise ValueError(message)
+    return _LEVELS[level]
+
+
+def duration(seconds: float) -> Duration:
+    """Seconds as a Duration, to the nanosecond."""
+    whole = int(seconds // 1)
+    return Duration(seconds=whole, nanos=min(round((seconds - whole) * 1e9), 999_999_999))

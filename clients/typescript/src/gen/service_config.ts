@@ -1,0 +1,21 @@
+// Generated from proto/service_config.json. DO NOT EDIT.
+export const serviceConfig = {
+  "methodConfig": [
+    {
+      "name": [
+        {
+          "service": "crucible.v1.ScriptService"
+        }
+      ],
+      "retryPolicy": {
+        "maxAttempts": 4,
+        "initialBackoff": "0.2s",
+        "maxBackoff": "2s",
+        "backoffMultiplier": 2,
+        "retryableStatusCodes": [
+          "UNAVAILABLE"
+        ]
+      }
+    }
+  ]
+} as const;
