@@ -1,0 +1,98 @@
+"""How RPCs enter: raw bytes in, messages decoded here, every error through the one table.
+
+grpcio answers an undecodable request with INTERNAL; here it is INVALID_ARGUMENT, as it is the caller's doing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, NoReturn
+
+import grpc
+import structlog
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+
+from crucible_server.api import errors
+from crucible_server.errors import ErrorKind, ServiceError
+from crucible_server.store import StoreError
+
+Context = grpc.aio.ServicerContext[bytes, Message]
+Unary = Callable[[Any, Context], Awaitable[Message]]
+Stream = Callable[[Any, Context], AsyncIterator[Message]]
+
+log = structlog.get_logger()
+
+
+async def abort(context: Context, error: ServiceError) -> NoReturn:
+    """Ends a call with an error status."""
+    code, message, details = errors.to_status(error)
+    await context.abort(code, message, (("grpc-status-details-bin", details),))
+
+
+async def _translate(context: Context, error: Exception) -> NoReturn:
+    if isinstance(error, ServiceError):
+        await abort(context, error)
+    if isinstance(error, StoreError):
+        await abort(context, errors.of_store(error))
+    log.exception("rpc_failed", exc_info=error)
+    await abort(
+        context,
+        ServiceError(ErrorKind.ERROR_KIND_INTERNAL_ERROR, f"a fault of the server ({type(error).__name__}); see its log"),
+    )
+
+
+def _decode(request_type: type[Message], data: bytes) -> Message:
+    try:
+        return request_type.FromString(data)
+    except DecodeError:
+        raise ServiceError(
+            ErrorKind.ERROR_KIND_VALIDATION_ERROR,
+            f"the request is no {request_type.DESCRIPTOR.full_name}: it cannot be decoded, nests too deeply, or a "
+            "string in it is not UTF-8",
+        ) from None
+
+
+def unary(request_type: type[Message], behavior: Unary) -> grpc.RpcMethodHandler[bytes, Message]:
+    """A handler of one request and one response."""
+
+    async def handle(data: bytes, context: Context) -> Message:
+        try:
+            return await behavior(_decode(request_type, data), context)
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:
+            await _translate(context, error)
+
+    return grpc.unary_unary_rpc_method_handler(handle, response_serializer=_serialize)
+
+
+def stream(request_type: type[Message], behavior: Stream) -> grpc.RpcMethodHandler[bytes, Message]:
+    """A handler of one request and a stream of responses."""
+
+    async def handle(data: bytes, context: Context) -> AsyncIterator[Message]:
+        try:
+            async for response in behavior(_decode(request_type, data), context):
+                yield response
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:
+            await _translate(context, error)
+
+    return grpc.unary_stream_rpc_method_handler(handle, response_serializer=_serialize)
+
+
+def unimplemented(method: MethodDescriptor) -> grpc.RpcMethodHandler[bytes, Message]:
+    """A handler for an RPC of the contract that this version does not serve."""
+
+    async def refuse(_request: Message, _context: Context) -> Message:
+        raise ServiceError(
+            ErrorKind.ERROR_KIND_UNIMPLEMENTED, f"{method.name} is part of the contract, but not served by this version"
+        )
+
+    return unary(GetMessageClass(method.input_type), refuse)
+
+
+def _serialize(response: Message) -> bytes:
+    return response.SerializeToString()

@@ -1,0 +1,176 @@
+"""ScriptService: translates requests, calls the engine, translates back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import grpc
+from crucible.v1 import execution_pb2
+from crucible.v1 import script_service_pb2 as pb
+
+from crucible_server.api import handlers
+from crucible_server.api.handlers import Context
+from crucible_server.api.records import Presenter
+from crucible_server.engine.engine import Engine, Observed
+from crucible_server.engine.output import OutputChunk
+from crucible_server.errors import invalid
+from crucible_server.policy.grants import Grants
+from crucible_server.policy.principals import LOCAL, Caller
+
+SERVICE = pb.DESCRIPTOR.services_by_name["ScriptService"].full_name
+
+
+class ScriptService:
+    """The thin side of the contract; no logic of its own."""
+
+    def __init__(self, engine: Engine, grants: Grants, presenter: Presenter, default_grace: float) -> None:
+        self._engine = engine
+        self._grants = grants
+        self._presenter = presenter
+        self._default_grace = default_grace
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Registers every RPC of the service; those not served yet answer UNIMPLEMENTED."""
+        served = {
+            "CompileScript": handlers.unary(pb.CompileScriptRequest, self._compile),
+            "ExecuteScript": handlers.unary(pb.ExecuteScriptRequest, self._execute),
+            "ExecuteScriptStream": handlers.stream(pb.ExecuteScriptStreamRequest, self._execute_stream),
+            "WaitExecution": handlers.stream(pb.WaitExecutionRequest, self._wait),
+            "CancelExecution": handlers.unary(pb.CancelExecutionRequest, self._cancel),
+            "GetExecution": handlers.unary(pb.GetExecutionRequest, self._get_execution),
+            "HealthCheck": handlers.unary(pb.HealthCheckRequest, self._health),
+            "GetServerInfo": handlers.unary(pb.GetServerInfoRequest, self._server_info),
+            "Start": handlers.unary(pb.StartRequest, self._start),
+            "Stop": handlers.unary(pb.StopRequest, self._stop),
+        }
+        for method in pb.DESCRIPTOR.services_by_name["ScriptService"].methods:
+            if method.name not in served:
+                served[method.name] = handlers.unimplemented(method)
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, served),))
+
+    def _caller(self, _context: Context) -> Caller:
+        return LOCAL
+
+    async def _compile(self, request: pb.CompileScriptRequest, context: Context) -> pb.CompileScriptResponse:
+        self._engine.require_running()
+        if not request.HasField("source"):
+            raise invalid("source", "expected a script to compile, got none")
+        grant = self._grants.for_compile(self._caller(context), request.context)
+        compilation = await self._engine.scripts.compile(
+            request.source, grant, name=request.context.name, force=request.context.force
+        )
+        response = pb.CompileScriptResponse(
+            success=compilation.unit is not None,
+            diagnostics=compilation.diagnostics,
+            rendered_diagnostics=compilation.rendered,
+        )
+        if compilation.unit is not None:
+            response.script.CopyFrom(compilation.unit.script)
+            response.script.name = request.context.name
+            response.script.cached = compilation.cached
+            if compilation.cached:
+                response.script.ClearField("compile_time")
+        return response
+
+    async def _begin(
+        self, request: pb.ExecuteScriptRequest | pb.ExecuteScriptStreamRequest, context: Context
+    ) -> tuple[Observed, bool]:
+        if not request.HasField("context"):
+            raise invalid("context", "expected what to execute, got none")
+        grant = self._grants.for_execution(self._caller(context), request.context)
+        return await self._engine.execute(request.context, grant)
+
+    async def _execute(self, request: pb.ExecuteScriptRequest, context: Context) -> pb.ExecuteScriptResponse:
+        observed, is_owner = await self._begin(request, context)
+        try:
+            result, output = await self._engine.result(observed)
+        except asyncio.CancelledError:
+            # Cancel, deadline and a lost connection look alike from here.
+            if is_owner:
+                self._engine.abandon(observed)
+            raise
+        return pb.ExecuteScriptResponse(
+            result=self._presenter.result(result, output, with_json=request.include_return_json)
+        )
+
+    async def _execute_stream(
+        self, request: pb.ExecuteScriptStreamRequest, context: Context
+    ) -> AsyncIterator[pb.ExecuteScriptStreamResponse]:
+        observed, is_owner = await self._begin(request, context)
+        complete = False
+        try:
+            await context.send_initial_metadata((("crucible-execution-id", observed.record.execution_id),))
+            async for chunk in self._chunks(observed, 0, request.include_return_json, skip_output=False):
+                yield pb.ExecuteScriptStreamResponse(chunk=chunk)
+            complete = True
+        finally:
+            if is_owner and not complete:
+                self._engine.abandon(observed)
+
+    async def _wait(
+        self, request: pb.WaitExecutionRequest, context: Context
+    ) -> AsyncIterator[pb.WaitExecutionResponse]:
+        observed = await self._engine.observe(self._caller(context).tenant, _id(request.execution_id))
+        async for chunk in self._chunks(
+            observed, request.after_sequence, request.include_return_json, request.skip_output
+        ):
+            yield pb.WaitExecutionResponse(chunk=chunk)
+
+    async def _chunks(
+        self, observed: Observed, after: int, with_json: bool, skip_output: bool
+    ) -> AsyncIterator[execution_pb2.ExecutionChunk]:
+        execution_id = observed.record.execution_id
+        async for item in self._engine.follow(observed, after, skip_output):
+            if isinstance(item, OutputChunk):
+                yield self._presenter.output_chunk(execution_id, item)
+            else:
+                sequence, result = item
+                yield self._presenter.last_chunk(execution_id, sequence, result, with_json)
+
+    async def _cancel(self, request: pb.CancelExecutionRequest, context: Context) -> pb.CancelExecutionResponse:
+        observed = await self._engine.cancel(
+            self._caller(context).tenant, _id(request.execution_id), request.reason
+        )
+        return pb.CancelExecutionResponse(execution=await self._record(observed, with_json=False))
+
+    async def _get_execution(
+        self, request: pb.GetExecutionRequest, context: Context
+    ) -> pb.GetExecutionResponse:
+        observed = await self._engine.observe(self._caller(context).tenant, _id(request.execution_id))
+        return pb.GetExecutionResponse(execution=await self._record(observed, request.include_return_json))
+
+    async def _record(self, observed: Observed, with_json: bool) -> execution_pb2.Execution:
+        if observed.live is not None:
+            return self._presenter.live_execution(observed.live)
+        output = await self._engine.stored_output(observed.record)
+        return self._presenter.stored_execution(observed.record, output, with_json)
+
+    async def _health(self, request: pb.HealthCheckRequest, context: Context) -> pb.HealthCheckResponse:
+        return pb.HealthCheckResponse(health=self._presenter.health(self._engine))
+
+    async def _server_info(
+        self, request: pb.GetServerInfoRequest, context: Context
+    ) -> pb.GetServerInfoResponse:
+        return pb.GetServerInfoResponse(
+            server=self._presenter.server_info(self._engine, self._grants.levels(self._caller(context)))
+        )
+
+    async def _start(self, request: pb.StartRequest, context: Context) -> pb.StartResponse:
+        self._engine.resume()
+        return pb.StartResponse(status=self._engine.status)
+
+    async def _stop(self, request: pb.StopRequest, context: Context) -> pb.StopResponse:
+        grace = self._default_grace
+        if request.HasField("grace_period"):
+            grace = request.grace_period.ToTimedelta().total_seconds()
+            if grace < 0:
+                raise invalid("grace_period", f"expected a duration of zero or more, got {grace} s")
+        interrupted = await self._engine.drain(grace)
+        return pb.StopResponse(status=self._engine.status, interrupted_executions=interrupted)
+
+
+def _id(execution_id: str) -> str:
+    if not execution_id:
+        raise invalid("execution_id", "expected the id of an execution, got an empty one")
+    return execution_id

@@ -1,0 +1,57 @@
+"""From a level's limits to what the child keeps itself, and what the zygote and the kernel keep around it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from crucible.vm.v1 import child_pb2, zygote_pb2
+
+from crucible_server.engine import job
+from crucible_server.engine.values import MAX_DEPTH
+from crucible_server.policy.levels import Limits
+
+# Rune counts its allocations exactly; the allocator around them and uncounted ones (errors, back traces, the unit and
+# the frames) need room beside it: this factor and this many bytes.
+_HEAP_FACTOR = 1.6
+_HEAP_EXTRA = 24 * 1024 * 1024
+
+
+def job_limits(limits: Limits) -> child_pb2.JobLimits:
+    """What the child keeps itself. Zero means none."""
+    return child_pb2.JobLimits(
+        memory_bytes=limits.max_memory_bytes or 0,
+        max_operations=limits.max_operations or 0,
+        native_depth=limits.max_native_depth or 0,
+        output_bytes=limits.max_output_bytes or 0,
+        return_bytes=limits.max_return_bytes or 0,
+        value_depth=MAX_DEPTH,
+        cpu_percentage=limits.max_cpu_percentage or 0.0,
+        host_calls_in_flight=job.MAX_CALLS_IN_FLIGHT,
+        max_host_calls=limits.max_host_calls or 0,
+        frames_per_second=job.FRAMES_PER_SECOND,
+    )
+
+
+def child_limits(limits: Limits) -> zygote_pb2.ChildLimits:
+    """What is kept around the child. Zero means none."""
+    return zygote_pb2.ChildLimits(
+        wall_time_ms=_milliseconds(limits.max_execution_time),
+        cpu_time_ms=_milliseconds(limits.max_cpu_time),
+        heap_bytes=_heap(limits),
+    )
+
+
+def widest_heap(limits: Iterable[Limits]) -> int:
+    """The heap that a spare needs so that it can become the child of any of these."""
+    return max(_heap(each) for each in limits)
+
+
+def _heap(limits: Limits) -> int:
+    if limits.max_memory_bytes is None:
+        return 0
+    return int(limits.max_memory_bytes * _HEAP_FACTOR) + _HEAP_EXTRA
+
+
+def _milliseconds(seconds: float | None) -> int:
+    return 0 if seconds is None else max(1, math.ceil(seconds * 1000))

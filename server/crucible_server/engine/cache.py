@@ -1,0 +1,79 @@
+"""Byte code in memory: the least recently used goes first."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from crucible.v1 import script_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledUnit:
+    """Byte code that may be handed to a child, with what the server needs to know of it."""
+
+    unit_key: str
+    script_id: str
+    unit: bytes
+    script: script_pb2.CompiledScript
+    functions: Mapping[str, script_pb2.FunctionInfo]
+    diagnostics: tuple[script_pb2.Diagnostic, ...] = ()
+    rendered: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        unit_key: str,
+        unit: bytes,
+        script: script_pb2.CompiledScript,
+        diagnostics: tuple[script_pb2.Diagnostic, ...] = (),
+        rendered: str = "",
+    ) -> CompiledUnit:
+        """Collects the functions by name; of two with one name the public one counts."""
+        functions: dict[str, script_pb2.FunctionInfo] = {}
+        for function in script.functions:
+            if function.name not in functions or function.is_public:
+                functions[function.name] = function
+        return cls(unit_key, script.script_id, unit, script, functions, diagnostics, rendered)
+
+
+class UnitCache:
+    """Bounded by count and by bytes of byte code."""
+
+    def __init__(self, max_entries: int, max_bytes: int) -> None:
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._entries: OrderedDict[str, CompiledUnit] = OrderedDict()
+        self.bytes = 0
+        self.hits = 0
+        self.misses = 0
+        self.evictions = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, unit_key: str) -> CompiledUnit | None:
+        """The unit of a key, which is then the most recently used."""
+        unit = self._entries.get(unit_key)
+        if unit is None:
+            self.misses += 1
+            return None
+        self.hits += 1
+        self._entries.move_to_end(unit_key)
+        return unit
+
+    def put(self, unit: CompiledUnit) -> None:
+        """Adds a unit and evicts what no longer fits; a unit larger than the whole cache is not kept."""
+        size = len(unit.unit)
+        if self._max_entries <= 0 or size > self._max_bytes:
+            return
+        old = self._entries.pop(unit.unit_key, None)
+        if old is not None:
+            self.bytes -= len(old.unit)
+        self._entries[unit.unit_key] = unit
+        self.bytes += size
+        while len(self._entries) > self._max_entries or self.bytes > self._max_bytes:
+            _, evicted = self._entries.popitem(last=False)
+            self.bytes -= len(evicted.unit)
+            self.evictions += 1

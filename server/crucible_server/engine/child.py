@@ -1,0 +1,202 @@
+"""The server's end of one child process: its frames, its death.
+
+A child is not trusted: the first frame that does not fit kills it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import struct
+from collections.abc import Callable
+from typing import Protocol
+
+from crucible.vm.v1 import child_pb2, zygote_pb2
+from google.protobuf.message import DecodeError
+
+from crucible_server.errors import ServiceError, unavailable
+
+_READ_SIZE = 128 * 1024
+_HEADER = struct.Struct("<I")
+
+
+class FrameError(Exception):
+    """A frame that does not fit the protocol."""
+
+
+class FrameReceiver(Protocol):
+    """Whoever runs a job in a child."""
+
+    def on_frame(self, frame: child_pb2.ChildFrame) -> None:
+        """Takes the next frame; raises FrameError when it does not fit."""
+
+
+class Child:
+    """One child process, from the request to fork it until it was reaped.
+
+    `spawned` is set when it exists, `ended` when its socket is at its end *and* the zygote has reaped it: only then is
+    what it said final. `exited` is None when the zygote died before it could tell.
+    """
+
+    def __init__(self, child_id: int) -> None:
+        loop = asyncio.get_running_loop()
+        self.child_id = child_id
+        self.pid = 0
+        self.spawned: asyncio.Future[None] = loop.create_future()
+        self.ended: asyncio.Future[None] = loop.create_future()
+        self.exited: zygote_pb2.Exited | None = None
+        self.zygote_lost = False
+        self.violation: str = ""
+        """Why the server killed it for a frame that did not fit; empty when it did not."""
+        self.max_frame_bytes = 16 * 1024 * 1024
+        self.on_end: Callable[[Child], None] | None = None
+        self._socket: socket.socket | None = None
+        self._pidfd = -1
+        self._receiver: FrameReceiver | None = None
+        self._incoming = bytearray()
+        self._outgoing: list[memoryview] = []
+        self._sequence = 0
+        self._at_eof = False
+        self._killed = False
+        # A future that nobody awaits must not complain when the zygote dies.
+        self.spawned.add_done_callback(lambda f: f.cancelled() or f.exception())
+
+    def attach(self, stream: socket.socket, pidfd: int, pid: int) -> None:
+        """Takes over the descriptors that came with Spawned."""
+        stream.setblocking(False)
+        self._socket, self._pidfd, self.pid = stream, pidfd, pid
+        asyncio.get_running_loop().add_reader(stream.fileno(), self._on_readable)
+        if self._killed:
+            self.kill()
+        self.spawned.set_result(None)
+
+    def start(self, start: child_pb2.Start, receiver: FrameReceiver) -> None:
+        """Hands over the one job of this child."""
+        self._receiver = receiver
+        self.send(child_pb2.ServerFrame(start=start))
+
+    def send(self, frame: child_pb2.ServerFrame) -> None:
+        """Queues a frame. A child that is gone gets nothing, which is no error."""
+        if self._socket is None:
+            return
+        data = frame.SerializeToString()
+        self._outgoing.append(memoryview(_HEADER.pack(len(data)) + data))
+        if len(self._outgoing) == 1:
+            self._flush()
+
+    def kill(self) -> None:
+        """Kills the process at once, if it still lives; one that is being forked is killed when it appears."""
+        self._killed = True
+        if self._pidfd >= 0 and self.exited is None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    def reaped(self, exited: zygote_pb2.Exited) -> None:
+        """The zygote has reaped it."""
+        self.exited = exited
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
+        if not self.spawned.done():
+            self.spawned.set_exception(unavailable("the interpreter process ended before it could start"))
+        self._finish()
+
+    def failed(self, error: ServiceError) -> None:
+        """It was never forked."""
+        self._at_eof = True
+        if not self.spawned.done():
+            self.spawned.set_exception(error)
+        self._finish()
+
+    def lost(self) -> None:
+        """The zygote is gone, and this child with it."""
+        self.zygote_lost = True
+        self.kill()
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
+        self._close()
+        if not self.spawned.done():
+            self.spawned.set_exception(unavailable("the interpreter was restarted; try again"))
+        self._finish()
+
+    def _flush(self) -> None:
+        if self._socket is None:
+            return
+        loop = asyncio.get_running_loop()
+        while self._outgoing:
+            try:
+                sent = self._socket.send(self._outgoing[0])
+            except BlockingIOError:
+                loop.add_writer(self._socket.fileno(), self._flush)
+                return
+            except OSError:
+                # It is gone; the reason comes with EOF and Exited.
+                self._outgoing.clear()
+                break
+            if sent < len(self._outgoing[0]):
+                self._outgoing[0] = self._outgoing[0][sent:]
+            else:
+                self._outgoing.pop(0)
+        loop.remove_writer(self._socket.fileno())
+
+    def _on_readable(self) -> None:
+        assert self._socket is not None
+        try:
+            data = self._socket.recv(_READ_SIZE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._close()
+            self._finish()
+            return
+        self._incoming += data
+        try:
+            self._take_frames()
+        except (FrameError, DecodeError) as error:
+            self.violation = str(error) or "undecodable frame"
+            self.kill()
+            self._close()
+            self._finish()
+
+    def _take_frames(self) -> None:
+        position = 0
+        incoming = self._incoming
+        while len(incoming) - position >= _HEADER.size:
+            (size,) = _HEADER.unpack_from(incoming, position)
+            if size > self.max_frame_bytes:
+                raise FrameError(f"expected a frame of at most {self.max_frame_bytes} bytes, got {size}")
+            end = position + _HEADER.size + size
+            if len(incoming) < end:
+                break
+            frame = child_pb2.ChildFrame.FromString(bytes(incoming[position + _HEADER.size : end]))
+            position = end
+            self._sequence += 1
+            if frame.sequence != self._sequence:
+                raise FrameError(f"expected frame {self._sequence}, got {frame.sequence}")
+            if self._receiver is None:
+                raise FrameError("a frame before the job")
+            self._receiver.on_frame(frame)
+        del incoming[:position]
+
+    def _close(self) -> None:
+        self._at_eof = True
+        if self._socket is not None:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._socket.fileno())
+            loop.remove_writer(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
+        self._outgoing.clear()
+
+    def _finish(self) -> None:
+        if self._at_eof and (self.exited is not None or self.zygote_lost or not self.pid):
+            if not self.ended.done():
+                self.ended.set_result(None)
+                if self.on_end is not None:
+                    self.on_end(self)

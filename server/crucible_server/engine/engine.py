@@ -1,0 +1,347 @@
+"""The engine: owns scripts, executions and the interpreter, from start to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from crucible.v1 import execution_pb2, security_pb2, server_info_pb2, value_pb2
+
+from crucible_server.engine import bounds, values
+from crucible_server.engine.admission import Admission, Ticket
+from crucible_server.engine.cache import CompiledUnit, UnitCache
+from crucible_server.engine.execution import Execution, State, bind_arguments
+from crucible_server.engine.host_calls import HostCalls
+from crucible_server.engine.identity import UnitSeal, request_hash
+from crucible_server.engine.interpreter import Interpreter
+from crucible_server.engine.job import Kind
+from crucible_server.engine.output import OutputChunk, OutputLog
+from crucible_server.engine.scripts import Scripts
+from crucible_server.errors import ErrorKind, ServiceError, invalid, unavailable
+from crucible_server.policy import levels
+from crucible_server.policy.grants import Grant
+from crucible_server.store import ExecutionRecord, Store
+
+Status = server_info_pb2.ServiceStatus
+_EXECUTION_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}\Z")
+_INTERRUPTED = "the server stopped while the script ran; it was not run again"
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """What the engine is told at its start."""
+
+    vm_path: Path
+    spare_children: int
+    spare_limits: bounds.zygote_pb2.ChildLimits
+    max_concurrent_executions: int
+    max_queued_executions: int
+    cache_entries: int
+    cache_bytes: int
+    retention_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """An execution as an observer sees it: its record, and while it lives the execution itself."""
+
+    record: ExecutionRecord
+    live: Execution | None
+
+
+class Engine:
+    """Runs executions as tasks of its own; callers observe them."""
+
+    def __init__(self, settings: EngineSettings, store: Store, seal: UnitSeal) -> None:
+        self._settings = settings
+        self.store = store
+        self.interpreter = Interpreter(settings.vm_path, settings.spare_children, settings.spare_limits)
+        self.scripts = Scripts(
+            self.interpreter, store, seal, UnitCache(settings.cache_entries, settings.cache_bytes)
+        )
+        self.admission = Admission(settings.max_concurrent_executions, settings.max_queued_executions)
+        self.host_calls = HostCalls()
+        self.instance_id = secrets.token_hex(8)
+        self.status: Status = Status.SERVICE_STATUS_STARTING
+        self.on_status: Callable[[Status], None] = lambda _: None
+        self.total_executions = 0
+        self.successful_executions = 0
+        self._live: dict[tuple[str, str], Execution] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def active(self) -> int:
+        """Executions that live, queued ones included."""
+        return len(self._live)
+
+    # -- life of the service
+
+    async def start(self) -> None:
+        """Starts the interpreter and settles what an earlier run left unfinished."""
+        await self.interpreter.start()
+        interrupted = await self.store.interrupt_unfinished(time.time_ns(), _interrupted_result)
+        if interrupted:
+            log.warning("executions_interrupted", count=interrupted)
+        self._set_status(Status.SERVICE_STATUS_HEALTHY)
+
+    def resume(self) -> None:
+        """Takes executions again after `drain`."""
+        if self.status in (Status.SERVICE_STATUS_STOPPED, Status.SERVICE_STATUS_STOPPING):
+            self._set_status(Status.SERVICE_STATUS_HEALTHY)
+
+    async def drain(self, grace: float) -> int:
+        """Takes nothing new, waits `grace` seconds for what runs, ends the rest; returns how many it ended."""
+        if self.status == Status.SERVICE_STATUS_STOPPED:
+            return 0
+        self._set_status(Status.SERVICE_STATUS_STOPPING)
+        try:
+            await asyncio.wait_for(self._idle.wait(), grace)
+        except TimeoutError:
+            pass
+        ended = len(self._live)
+        for execution in list(self._live.values()):
+            execution.end(Kind.EXECUTION_ERROR_KIND_INTERRUPTED, _INTERRUPTED)
+        await self._idle.wait()
+        if self.status == Status.SERVICE_STATUS_STOPPING:
+            self._set_status(Status.SERVICE_STATUS_STOPPED)
+        return ended
+
+    async def stop(self, grace: float) -> None:
+        """Drains, then ends the interpreter."""
+        await self.drain(grace)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await self.interpreter.stop()
+
+    def _set_status(self, status: Status) -> None:
+        self.status = status
+        self.on_status(status)
+
+    def require_running(self) -> None:
+        """Raises ServiceError (UNAVAILABLE) unless new work is taken."""
+        if self.status != Status.SERVICE_STATUS_HEALTHY:
+            name = Status.Name(self.status).removeprefix("SERVICE_STATUS_").lower()
+            raise unavailable(f"the server is {name} and takes no new work")
+
+    # -- executions
+
+    async def execute(self, context: execution_pb2.ExecutionContext, grant: Grant) -> tuple[Observed, bool]:
+        """Begins an execution, or joins the one that has this id; True when it was begun by this call.
+
+        Raises ServiceError for whatever cannot be started; nothing is stored then.
+        """
+        self.require_running()
+        execution_id = context.execution_id
+        if not execution_id:
+            execution_id = f"exec-{secrets.token_hex(16)}"
+        elif not _EXECUTION_ID.match(execution_id):
+            raise invalid(
+                "context.execution_id", "expected at most 128 letters, digits, `_`, `-`, `.`; leave it empty for a new one"
+            )
+        digest = request_hash(context)
+        if context.execution_id:
+            live = self._live.get((grant.tenant, execution_id))
+            known = live.record if live else await self.store.get_execution(grant.tenant, execution_id)
+            if known is not None:
+                return self._join(known, digest), False
+        if context.seed and len(context.seed) != 32:
+            raise invalid("context.seed", f"expected 32 bytes or none, got {len(context.seed)}")
+        unit = await self.scripts.resolve(context, grant)
+        function = context.function or "main"
+        arguments = _bind(context, unit, function)
+        # Compiling took a while: the same id may have come in again, or the server may be stopping now.
+        if (twin := self._live.get((grant.tenant, execution_id))) is not None:
+            return self._join(twin.record, digest), False
+        self.require_running()
+        now = time.time_ns()
+        ticket = self.admission.enter(grant.principal, grant.limits.max_concurrent_operations)
+        record = ExecutionRecord(
+            tenant=grant.tenant,
+            execution_id=execution_id,
+            request_hash=digest,
+            script_id=unit.script_id,
+            script_name=context.script_name,
+            function=function,
+            state=State.EXECUTION_STATE_RUNNING if ticket.running else State.EXECUTION_STATE_QUEUED,
+            detached=context.detached,
+            principal=grant.principal,
+            security_level=grant.level,
+            instance_id=self.instance_id,
+            create_time=now,
+            start_time=now if ticket.running else None,
+            end_time=None,
+            expire_time=None,
+            request=_without_source(context),
+            result=None,
+            last_sequence=0,
+            limits=levels.to_message(grant.limits).SerializeToString(),
+            redacted=False,
+        )
+        execution = Execution(record, context, grant, unit, arguments)
+        self._live[grant.tenant, execution_id] = execution
+        self._idle.clear()
+        task = asyncio.get_running_loop().create_task(self._run(execution, ticket))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        observed = Observed(record, execution)
+        try:
+            existing = await asyncio.shield(execution.begun)
+        except asyncio.CancelledError:
+            self.abandon(observed)
+            raise
+        if existing is not None:
+            return self._join(existing, digest), False
+        return observed, True
+
+    async def _run(self, execution: Execution, ticket: Ticket) -> None:
+        """The whole life of an execution. Its record is committed before its child starts."""
+        record = execution.record
+        patience = execution.grant.limits.operation_timeout
+        timer = None
+        if patience is not None:
+            timer = asyncio.get_running_loop().call_later(
+                patience,
+                execution.end,
+                Kind.EXECUTION_ERROR_KIND_TIMEOUT,
+                f"the execution, with its time in the queue, took longer than {patience:g} s (operation_timeout)",
+            )
+        try:
+            if not await execution.begin(self.store):
+                return
+            if not ticket.running and await execution.wait_turn(ticket.turn):
+                self.store.mark_running(record.tenant, record.execution_id, time.time_ns())
+            await execution.run(self.interpreter, self.store, self.host_calls, self._settings.retention_ns)
+            self.total_executions += 1
+            self.successful_executions += execution.finished.result().success
+        except Exception:
+            log.exception("execution_failed", execution_id=record.execution_id)
+        finally:
+            if timer is not None:
+                timer.cancel()
+            self.admission.leave(ticket)
+            self._live.pop((record.tenant, record.execution_id), None)
+            if not self._live:
+                self._idle.set()
+
+    def _join(self, record: ExecutionRecord, digest: bytes) -> Observed:
+        if record.request_hash != digest:
+            raise ServiceError(
+                ErrorKind.ERROR_KIND_EXECUTION_EXISTS,
+                f"the execution id {record.execution_id!r} is taken by another request; choose another id",
+            )
+        return Observed(record, self._live.get((record.tenant, record.execution_id)))
+
+    async def observe(self, tenant: str, execution_id: str) -> Observed:
+        """An execution by its id. Raises ServiceError (EXECUTION_NOT_FOUND)."""
+        live = self._live.get((tenant, execution_id))
+        if live is not None:
+            return Observed(live.record, live)
+        record = await self.store.get_execution(tenant, execution_id)
+        if record is None:
+            raise ServiceError(
+                ErrorKind.ERROR_KIND_EXECUTION_NOT_FOUND,
+                f"no execution has the id {execution_id[:140]!r}; it may be older than the retention time",
+            )
+        return Observed(record, self._live.get((tenant, execution_id)))
+
+    async def result(self, observed: Observed) -> tuple[execution_pb2.ExecutionResult, OutputLog]:
+        """Waits for the end of an execution; its result, without output, and its output."""
+        if observed.live is not None:
+            return await asyncio.shield(observed.live.finished), observed.live.output
+        record = observed.record
+        if record.result is None:
+            # It ended between two looks at it, or its end could not be stored.
+            fresh = await self.store.get_execution(record.tenant, record.execution_id)
+            if fresh is None or fresh.result is None:
+                raise unavailable("the end of the execution is not stored yet; ask again")
+            record = fresh
+        output = await self.stored_output(record)
+        return execution_pb2.ExecutionResult.FromString(record.result or b""), output
+
+    async def stored_output(self, record: ExecutionRecord) -> OutputLog:
+        """The output of an execution that has ended."""
+        return OutputLog.load(await self.store.get_output(record.tenant, record.execution_id))
+
+    async def follow(
+        self, observed: Observed, after: int, skip_output: bool = False
+    ) -> AsyncIterator[OutputChunk | tuple[int, execution_pb2.ExecutionResult]]:
+        """The output after a sequence number while it comes, then the last sequence number and the result."""
+        if observed.live is not None and not skip_output:
+            async for chunk in observed.live.output.follow(after):
+                yield chunk
+        result, output = await self.result(observed)
+        if observed.live is None and not skip_output:
+            for chunk in output.chunks[after:]:
+                yield chunk
+        yield output.last_sequence + 1, result
+
+    async def cancel(self, tenant: str, execution_id: str, reason: str) -> Observed:
+        """Ends an execution and waits until its end is stored; without effect on one that has ended."""
+        observed = await self.observe(tenant, execution_id)
+        if observed.live is not None:
+            why = f"cancelled: {reason[:500]}" if reason else "cancelled by CancelExecution"
+            observed.live.end(Kind.EXECUTION_ERROR_KIND_CANCELLED, why)
+            await asyncio.shield(observed.live.finished)
+            observed = await self.observe(tenant, execution_id)
+        return observed
+
+    def abandon(self, observed: Observed) -> None:
+        """The call that an execution belonged to is lost: a detached one lives on, another is killed at once."""
+        if observed.live is not None and not observed.record.detached:
+            observed.live.end(
+                Kind.EXECUTION_ERROR_KIND_CANCELLED,
+                "the call that it belonged to was cancelled, timed out or lost its connection",
+            )
+
+
+def _bind(
+    context: execution_pb2.ExecutionContext, unit: CompiledUnit, name: str
+) -> list[value_pb2.Value]:
+    function = unit.functions.get(name)
+    if function is None or not function.is_public:
+        public = [f.name for f in unit.script.functions if f.is_public]
+        why = "is not public" if function is not None else "does not exist"
+        raise invalid(
+            "context.function",
+            f"{name[:80]!r} {why}; the script's public functions are: {', '.join(public[:16]) or 'none'}",
+        )
+    arguments = dict(context.arguments)
+    try:
+        if context.arguments_json:
+            if arguments:
+                raise invalid("context.arguments_json", "expected either this or `arguments`, got both")
+            arguments = values.from_json(context.arguments_json, "context.arguments_json")
+        for key, value in arguments.items():
+            values.check(value, f'context.arguments["{key}"]')
+    except values.InvalidValue as error:
+        raise invalid(error.path, error.description) from None
+    ordered, wrong = bind_arguments(function, arguments)
+    if wrong:
+        raise invalid("context.arguments", wrong)
+    return ordered
+
+
+def _without_source(context: execution_pb2.ExecutionContext) -> bytes:
+    if not context.HasField("source"):
+        return context.SerializeToString()
+    copy = execution_pb2.ExecutionContext()
+    copy.CopyFrom(context)
+    copy.ClearField("source")
+    return copy.SerializeToString()
+
+
+def _interrupted_result(record: ExecutionRecord) -> bytes:
+    result = execution_pb2.ExecutionResult(execution_id=record.execution_id, script_id=record.script_id)
+    result.error.kind = Kind.EXECUTION_ERROR_KIND_INTERRUPTED
+    result.error.message = _INTERRUPTED
+    return result.SerializeToString()

@@ -1,0 +1,197 @@
+"""One execution while it lives: a task of the engine's own, which RPCs only observe."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+
+from crucible.v1 import execution_pb2, script_pb2, value_pb2
+from crucible.vm.v1 import child_pb2
+
+from crucible_server.engine import bounds
+from crucible_server.engine.cache import CompiledUnit
+from crucible_server.engine.host_calls import HostCalls
+from crucible_server.engine.interpreter import Interpreter
+from crucible_server.engine.job import OUTPUT_CREDIT, Ending, Job, Kind
+from crucible_server.engine.output import OutputLog
+from crucible_server.errors import ServiceError, unavailable
+from crucible_server.policy.grants import Grant
+from crucible_server.store import ExecutionEnd, ExecutionRecord, Store
+
+State = execution_pb2.ExecutionState
+
+_END_STATES = {
+    Kind.EXECUTION_ERROR_KIND_CANCELLED: State.EXECUTION_STATE_CANCELLED,
+    Kind.EXECUTION_ERROR_KIND_INTERRUPTED: State.EXECUTION_STATE_INTERRUPTED,
+}
+
+
+class Execution:
+    """Runs once, from its record in the store to its end there."""
+
+    def __init__(
+        self,
+        record: ExecutionRecord,
+        context: execution_pb2.ExecutionContext,
+        grant: Grant,
+        unit: CompiledUnit,
+        arguments: list[value_pb2.Value],
+    ) -> None:
+        self.record = record
+        self.grant = grant
+        self.output = OutputLog()
+        loop = asyncio.get_running_loop()
+        self.begun: asyncio.Future[ExecutionRecord | None] = loop.create_future()
+        """Set once the record is committed: to None, or to the record that has this id already."""
+        self.finished: asyncio.Future[execution_pb2.ExecutionResult] = loop.create_future()
+        """Set once the end is committed."""
+        self.started_ns = 0
+        self._unit = unit
+        self._ending: Ending | None = None
+        self._waiting: asyncio.Future[None] | None = None
+        self._job: Job | None = None
+        self._start = child_pb2.Start(
+            protocol_version=1,
+            seed=context.seed or secrets.token_bytes(32),
+            limits=bounds.job_limits(grant.limits),
+            security_level=grant.level,
+            modules=grant.modules,
+            output_credit_bytes=OUTPUT_CREDIT,
+            environment=context.environment,
+            execute=child_pb2.ExecuteJob(unit=unit.unit, function=record.function, arguments=arguments),
+        )
+        # Nobody may be waiting when one fails; the store knows.
+        for future in (self.begun, self.finished):
+            future.add_done_callback(lambda f: f.cancelled() or f.exception())
+
+    @property
+    def state(self) -> State:
+        """How far it has come."""
+        if self.finished.done() and not self.finished.exception():
+            return state_of(self.finished.result())
+        return State.EXECUTION_STATE_RUNNING if self.started_ns else State.EXECUTION_STATE_QUEUED
+
+    def end(self, kind: Kind, message: str) -> None:
+        """Ends it from outside; without effect on one that has ended."""
+        if self._ending is None:
+            self._ending = Ending(kind, message)
+        if self._job is not None:
+            self._job.end(self._ending)
+        elif self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    async def begin(self, store: Store) -> bool:
+        """Commits the record; False when the id is taken. Raises StoreError when it cannot be stored."""
+        try:
+            existing = await store.begin_execution(self.record)
+        except BaseException as error:
+            self.begun.set_exception(error)
+            self.finished.set_exception(error)
+            self.output.close()
+            raise
+        self.begun.set_result(existing)
+        if existing is not None:
+            self.finished.set_exception(unavailable("the execution id was taken a moment ago; ask again", 0.1))
+            self.output.close()
+        return existing is None
+
+    async def wait_turn(self, turn: asyncio.Future[None]) -> bool:
+        """Waits for its turn; False when it was ended before it came."""
+        if self._ending is not None:
+            return False
+        self._waiting = asyncio.get_running_loop().create_future()
+        await asyncio.wait((turn, self._waiting), return_when=asyncio.FIRST_COMPLETED)
+        return self._ending is None
+
+    async def run(self, interpreter: Interpreter, store: Store, host_calls: HostCalls, retention_ns: int) -> None:
+        """Runs the script and stores the end. Sets `finished` when the end is stored, or with the error if it cannot be."""
+        try:
+            result = await self._result(interpreter, host_calls)
+            end_time = time.time_ns()
+            await store.finish_execution(
+                ExecutionEnd(
+                    tenant=self.record.tenant,
+                    execution_id=self.record.execution_id,
+                    state=state_of(result),
+                    start_time=self.started_ns or None,
+                    end_time=end_time,
+                    expire_time=end_time + retention_ns,
+                    result=result.SerializeToString(),
+                    output=self.output.dump() if self.output.chunks else b"",
+                    last_sequence=self.output.last_sequence,
+                )
+            )
+            self.finished.set_result(result)
+        except BaseException as error:
+            if not self.finished.done():
+                self.finished.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            self.output.close()
+
+    async def _result(self, interpreter: Interpreter, host_calls: HostCalls) -> execution_pb2.ExecutionResult:
+        result = execution_pb2.ExecutionResult(
+            execution_id=self.record.execution_id, script_id=self.record.script_id
+        )
+        job = Job(self._start, self.output, host_calls.handler(self.record, frozenset(self.grant.modules)))
+        if self._ending is not None:
+            _fail(result, self._ending.kind, self._ending.message)
+            return result
+        limits = bounds.child_limits(self.grant.limits)
+        try:
+            child = await interpreter.take(limits)
+        except ServiceError as error:
+            # The record exists, so the caller gets a result that it can ask for again.
+            _fail(result, Kind.EXECUTION_ERROR_KIND_INTERNAL, f"no interpreter could be started: {error.message}")
+            return result
+        self.started_ns = self._start.start_time_ns = time.time_ns()
+        self._job = job
+        if self._ending is not None:
+            job.end(self._ending)
+        await job.run(child, limits.wall_time_ms)
+        result.execution_time.FromNanoseconds(int(job.elapsed * 1e9))
+        result.resource_usage.CopyFrom(job.usage)
+        result.stdout_bytes = self.output.stdout_bytes
+        result.stderr_bytes = self.output.stderr_bytes
+        if isinstance(job.result, child_pb2.ExecuteResult):
+            if job.result.WhichOneof("outcome") == "value":
+                result.success = True
+                result.return_value.CopyFrom(job.result.value)
+            else:
+                result.error.CopyFrom(job.result.error)
+        else:
+            assert job.failure is not None
+            result.error.CopyFrom(job.failure)
+        return result
+
+
+def _fail(result: execution_pb2.ExecutionResult, kind: Kind, message: str) -> None:
+    result.error.kind = kind
+    result.error.message = message
+
+
+def state_of(result: execution_pb2.ExecutionResult) -> State:
+    """The end state that a result stands for."""
+    if result.success:
+        return State.EXECUTION_STATE_SUCCEEDED
+    return _END_STATES.get(result.error.kind, State.EXECUTION_STATE_FAILED)
+
+
+def bind_arguments(
+    function: script_pb2.FunctionInfo, arguments: dict[str, value_pb2.Value]
+) -> tuple[list[value_pb2.Value], str]:
+    """Arguments in the order of the parameters, and what is wrong with them: empty when nothing is."""
+    names = [parameter.name for parameter in function.parameters]
+    missing = [name for name in names if name not in arguments]
+    extra = [name for name in arguments if name not in names]
+    if missing or extra:
+        parts = []
+        if missing:
+            parts.append("missing: " + ", ".join(missing))
+        if extra:
+            parts.append("not expected: " + ", ".join(sorted(extra)[:16]))
+        expected = ", ".join(names) if names else "no arguments"
+        return [], f"`{function.name}` expects {expected}; {'; '.join(parts)}"
+    return [arguments[name] for name in names], ""

@@ -1,0 +1,118 @@
+"""What things are called: script ids, unit keys, request hashes, and the seal on byte code."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from crucible.v1 import execution_pb2, script_pb2
+
+from crucible_server.errors import ErrorKind, ServiceError
+
+UNIT_FORMAT = "1"
+"""Changes with the meaning of the fields below: every older unit is then compiled anew."""
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    # Each part with its length: no two lists of parts can run into the same bytes.
+    hasher = hashlib.sha256()
+    for part in parts:
+        hasher.update(len(part).to_bytes(8, "little"))
+        hasher.update(part)
+    return hasher.hexdigest()
+
+
+def script_id(source: script_pb2.ScriptSource) -> str:
+    """The hash of the source and its included files, and of nothing else: 64 hexadecimal digits."""
+    parts = [b"crucible script", source.source.encode()]
+    for path in sorted(source.files):
+        parts += [path.encode(), source.files[path].encode()]
+    return _digest(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Toolchain:
+    """What decides, besides the source, which byte code comes out."""
+
+    vm_version: str
+    rune_version: str
+    patch_level: str
+
+
+def unit_key(tenant: str, script: str, toolchain: Toolchain, modules: Iterable[str]) -> str:
+    """Names the byte code of a script for one tenant, toolchain and set of modules: 64 hexadecimal digits."""
+    return _digest(
+        part.encode()
+        for part in (
+            "crucible unit",
+            UNIT_FORMAT,
+            tenant,
+            script,
+            toolchain.vm_version,
+            toolchain.rune_version,
+            toolchain.patch_level,
+            *sorted(modules),
+        )
+    )
+
+
+def request_hash(context: execution_pb2.ExecutionContext) -> bytes:
+    """The hash by which two requests of one execution id are told apart: 32 bytes."""
+    copy = execution_pb2.ExecutionContext()
+    copy.CopyFrom(context)
+    copy.ClearField("execution_id")
+    return hashlib.sha256(copy.SerializeToString(deterministic=True)).digest()
+
+
+class UnitSeal:
+    """Seals byte code under a key that lives outside the database and never enters the zygote.
+
+    Byte code is not validated when it is loaded: only what this server sealed is ever handed to a child.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    @classmethod
+    def open(cls, path: Path) -> UnitSeal:
+        """Reads the key file, or makes one that only its owner can read.
+
+        Raises ServiceError (CONFIGURATION_ERROR) when others can read it or it is not a key.
+        """
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            pass
+        except OSError as error:
+            raise _bad_key(path, str(error)) from error
+        else:
+            with os.fdopen(handle, "wb") as new:
+                new.write(secrets.token_bytes(32))
+        try:
+            mode = path.stat().st_mode
+            key = path.read_bytes()
+        except OSError as error:
+            raise _bad_key(path, str(error)) from error
+        if mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise _bad_key(path, f"others may read it (mode {stat.S_IMODE(mode):04o}); run `chmod 600` on it")
+        if len(key) != 32:
+            raise _bad_key(path, f"expected 32 bytes, found {len(key)}; delete it to have a new one made")
+        return cls(key)
+
+    def seal(self, key: str, unit: bytes) -> bytes:
+        """The seal of a unit under its unit key: 32 bytes."""
+        return hmac.digest(self._key, key.encode() + b"\0" + unit, "sha256")
+
+    def is_valid(self, key: str, unit: bytes, mac: bytes) -> bool:
+        """Whether `mac` is the seal that `seal` gave."""
+        return hmac.compare_digest(self.seal(key, unit), mac)
+
+
+def _bad_key(path: Path, why: str) -> ServiceError:
+    return ServiceError(ErrorKind.ERROR_KIND_CONFIGURATION_ERROR, f"the key of the byte code, {path}: {why}")

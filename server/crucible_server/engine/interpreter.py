@@ -1,0 +1,159 @@
+"""Children on demand: a zygote that is replaced when it dies, and spares that wait ready-forked and jailed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from pathlib import Path
+
+import structlog
+from crucible.vm.v1 import zygote_pb2
+
+from crucible_server.engine.child import Child
+from crucible_server.engine.zygote import Zygote
+from crucible_server.errors import ServiceError, unavailable
+
+_RESTART_WAIT = 5.0
+_MAX_BACKOFF = 5.0
+
+log = structlog.get_logger()
+
+
+class Interpreter:
+    """Gives out children. No child is given out twice."""
+
+    def __init__(self, vm_path: Path, spares: int, spare_limits: zygote_pb2.ChildLimits) -> None:
+        self._vm_path = vm_path
+        self._wanted_spares = spares
+        self._spare_limits = spare_limits
+        self._spares: deque[Child] = deque()
+        self._zygote: Zygote | None = None
+        self._available = asyncio.Event()
+        self._restarting: asyncio.Task[None] | None = None
+        self._stopped = False
+        self._refill_due = False
+        self.ready = zygote_pb2.Ready()
+        """What the zygote said of itself: versions, layers, modules."""
+        self.restarts = 0
+        """Zygotes that died and were replaced."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether a zygote is there to fork."""
+        return self._zygote is not None and not self._zygote.dead
+
+    @property
+    def zygote_pid(self) -> int:
+        """Process id of the zygote; 0 when there is none."""
+        return self._zygote.pid if self._zygote else 0
+
+    @property
+    def spare_count(self) -> int:
+        """Spares that are ready."""
+        return len(self._spares)
+
+    async def start(self) -> None:
+        """Starts the first zygote. Raises ServiceError when it cannot be had."""
+        await self._start_zygote()
+
+    async def _start_zygote(self) -> None:
+        zygote = Zygote(self._vm_path, self._on_death)
+        self._zygote = zygote
+        self.ready = await zygote.start()
+        self._available.set()
+        self._refill()
+
+    async def take(self, limits: zygote_pb2.ChildLimits) -> Child:
+        """A child with these limits whose clock runs: a spare if there is one that may become it, else a new one.
+
+        Raises ServiceError when none can be had.
+        """
+        if not self.alive:
+            try:
+                await asyncio.wait_for(self._available.wait(), _RESTART_WAIT)
+            except TimeoutError:
+                raise unavailable("the interpreter is down and is being restarted; try again") from None
+        zygote = self._zygote
+        assert zygote is not None
+        if self._fits_spare(limits):
+            while self._spares:
+                child = self._spares.popleft()
+                if child.ended.done() or child.exited is not None:
+                    continue
+                zygote.assign(child, limits)
+                child.on_end = None
+                self._refill_soon()
+                if not child.spawned.done():
+                    await child.spawned
+                return child
+        child = zygote.spawn(limits)
+        self._refill_soon()
+        await child.spawned
+        return child
+
+    def _fits_spare(self, limits: zygote_pb2.ChildLimits) -> bool:
+        widest = self._spare_limits.heap_bytes
+        return not widest or 0 < limits.heap_bytes <= widest
+
+    def _refill_soon(self) -> None:
+        # Later in the loop's turn: the child that was just given out gets its job first.
+        if not self._refill_due and len(self._spares) < self._wanted_spares:
+            self._refill_due = True
+            asyncio.get_running_loop().call_soon(self._refill)
+
+    def _refill(self) -> None:
+        self._refill_due = False
+        zygote = self._zygote
+        if zygote is None or zygote.dead or self._stopped:
+            return
+        for _ in range(self._wanted_spares - len(self._spares)):
+            child = zygote.spawn(self._spare_limits)
+            child.on_end = self._spare_ended
+            self._spares.append(child)
+            child.spawned.add_done_callback(lambda done, child=child: self._spare_spawned(child, done))
+
+    def _spare_spawned(self, child: Child, done: asyncio.Future[None]) -> None:
+        if (done.cancelled() or done.exception() is not None) and child in self._spares:
+            self._spares.remove(child)
+
+    def _spare_ended(self, child: Child) -> None:
+        if child in self._spares:
+            self._spares.remove(child)
+            log.warning("spare_ended", pid=child.pid)
+            asyncio.get_running_loop().call_later(0.1, self._refill)
+
+    def _on_death(self, zygote: Zygote) -> None:
+        if zygote is not self._zygote:
+            return
+        self._available.clear()
+        self._spares.clear()
+        if self._stopped or (self._restarting is not None and not self._restarting.done()):
+            return
+        if not self.ready.protocol_version:
+            return
+        log.error("zygote_died", pid=zygote.pid)
+        self._restarting = asyncio.get_running_loop().create_task(self._restart())
+
+    async def _restart(self) -> None:
+        backoff = 0.05
+        while not self._stopped:
+            started = time.monotonic()
+            try:
+                await self._start_zygote()
+            except ServiceError as error:
+                log.error("zygote_restart_failed", error=str(error), again_in_seconds=backoff)
+                await asyncio.sleep(backoff)
+                backoff = min(backoff * 2, _MAX_BACKOFF)
+                continue
+            self.restarts += 1
+            log.info("zygote_restarted", pid=self.zygote_pid, seconds=round(time.monotonic() - started, 3))
+            return
+
+    async def stop(self) -> None:
+        """Ends the zygote and every child, and waits until they are gone."""
+        self._stopped = True
+        if self._restarting is not None:
+            self._restarting.cancel()
+        if self._zygote is not None:
+            await self._zygote.stop()

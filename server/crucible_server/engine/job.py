@@ -1,0 +1,251 @@
+"""One job in one child: feeds it, checks every frame it sends, and names its end.
+
+Nothing that the child reports authorises anything: exit codes and errors are words for the caller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from crucible.v1 import error_pb2, execution_pb2, value_pb2
+from crucible.vm.v1 import child_pb2
+
+from crucible_server.engine import values
+from crucible_server.engine.child import Child, FrameError
+from crucible_server.engine.output import OutputLog
+
+Kind = error_pb2.ExecutionErrorKind
+HostCallHandler = Callable[[child_pb2.HostCall], Awaitable[value_pb2.Value]]
+
+OUTPUT_CREDIT = 256 * 1024
+"""Output bytes that a child may send ahead of the server."""
+_CREDIT_STEP = OUTPUT_CREDIT // 4
+_MAX_OUTPUT_FRAME = 64 * 1024
+_FRAME_BURST = 4_000
+FRAMES_PER_SECOND = 4_000
+"""Frames that a child may send in one second; one that sends more is killed."""
+MAX_CALLS_IN_FLIGHT = 64
+
+# Reserved exit codes of crucible-vm (vm/src/exit.rs).
+_EXITS: dict[int, tuple[Kind, str]] = {
+    100: (Kind.EXECUTION_ERROR_KIND_INTERNAL, "the jail could not be built; see the server's log"),
+    101: (Kind.EXECUTION_ERROR_KIND_INTERNAL, "the interpreter did not understand the server"),
+    102: (Kind.EXECUTION_ERROR_KIND_MEMORY_EXCEEDED, "the interpreter process ran out of memory"),
+    103: (Kind.EXECUTION_ERROR_KIND_CRASHED, "the interpreter panicked"),
+    104: (
+        Kind.EXECUTION_ERROR_KIND_STACK_OVERFLOW,
+        "the native stack overflowed: a value or an expression is nested too deeply, or contains itself",
+    ),
+    105: (Kind.EXECUTION_ERROR_KIND_CPU_TIME_EXCEEDED, "the processor time limit passed"),
+    106: (Kind.EXECUTION_ERROR_KIND_CANCELLED, "the interpreter lost its server"),
+    107: (Kind.EXECUTION_ERROR_KIND_CRASHED, "the interpreter accessed invalid memory"),
+}
+
+
+class HostCallError(Exception):
+    """A host call that returns `Err` to the script, with this message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why a job is ended from outside."""
+
+    kind: Kind
+    message: str
+
+
+class Job:
+    """Runs once. After `run`, exactly one of `result` and `failure` is set."""
+
+    def __init__(self, start: child_pb2.Start, output: OutputLog, host_call: HostCallHandler | None) -> None:
+        self.start = start
+        self.output = output
+        self.result: child_pb2.ExecuteResult | child_pb2.CompileResult | None = None
+        self.failure: error_pb2.ExecutionError | None = None
+        self.usage = execution_pb2.ExecutionResult().resource_usage
+        self.host_calls = 0
+        self.elapsed = 0.0
+        """Seconds from the start of the job to the end of its child."""
+        self._host_call = host_call
+        self._calls: set[asyncio.Task[None]] = set()
+        self._child: Child | None = None
+        self._ending: Ending | None = None
+        self._uncredited = 0
+        self._frames = 0
+        self._started = 0.0
+        self._limits = start.limits
+
+    async def run(self, child: Child, limit_ms: int) -> None:
+        """Runs the job to its end in a child that was just taken. `limit_ms` is its wall time, for the message."""
+        self._child = child
+        self._started = time.monotonic()
+        child.max_frame_bytes = max(self._limits.return_bytes + 65536, 1024 * 1024)
+        if self.start.WhichOneof("job") == "compile":
+            child.max_frame_bytes = 64 * 1024 * 1024
+        if self._ending is not None:
+            child.kill()
+        child.start(self.start, self)
+        try:
+            await child.ended
+        except asyncio.CancelledError:
+            child.kill()
+            raise
+        finally:
+            for call in self._calls:
+                call.cancel()
+        self.elapsed = time.monotonic() - self._started
+        self._conclude(child, limit_ms)
+
+    def end(self, ending: Ending) -> None:
+        """Kills the child; the first reason given is the one reported."""
+        if self._ending is None:
+            self._ending = ending
+        if self._child is not None:
+            self._child.kill()
+
+    # -- frames
+
+    def on_frame(self, frame: child_pb2.ChildFrame) -> None:
+        """Takes the next frame of the child; raises FrameError when it does not fit."""
+        kind = frame.WhichOneof("frame")
+        if self.result is not None:
+            raise FrameError(f"{kind} after the result")
+        self._frames += 1
+        if self._frames > _FRAME_BURST + FRAMES_PER_SECOND * (time.monotonic() - self._started):
+            raise FrameError(f"more than {FRAMES_PER_SECOND} frames a second")
+        if kind == "output":
+            self._on_output(frame.output)
+        elif kind == "host_call" and self._host_call is not None:
+            self._on_host_call(frame.host_call)
+        elif kind == "execute_result" and self.start.WhichOneof("job") == "execute":
+            self._on_execute_result(frame.execute_result)
+        elif kind == "compile_result" and self.start.WhichOneof("job") == "compile":
+            self.result = frame.compile_result
+        else:
+            raise FrameError(f"{kind or 'an empty frame'} does not belong to this job")
+
+    def _on_output(self, output: child_pb2.Output) -> None:
+        size = len(output.data)
+        if not 0 < size <= _MAX_OUTPUT_FRAME:
+            raise FrameError(f"output of {size} bytes in one frame")
+        try:
+            text = output.data.decode()
+        except UnicodeDecodeError:
+            raise FrameError("output that is not UTF-8") from None
+        limit = self._limits.output_bytes
+        if limit and self.output.total_bytes + size > limit:
+            raise FrameError("more output than its limit")
+        self.output.append(output.is_stderr, text, size)
+        self._uncredited += size
+        if self._uncredited >= _CREDIT_STEP and self._child is not None:
+            credit = child_pb2.OutputCredit(bytes=self._uncredited)
+            self._uncredited = 0
+            self._child.send(child_pb2.ServerFrame(output_credit=credit))
+
+    def _on_host_call(self, call: child_pb2.HostCall) -> None:
+        self.host_calls += 1
+        if call.call_id != self.host_calls:
+            raise FrameError(f"expected host call {self.host_calls}, got {call.call_id}")
+        if self._limits.max_host_calls and self.host_calls > self._limits.max_host_calls:
+            raise FrameError("more host calls than its limit")
+        if len(self._calls) >= MAX_CALLS_IN_FLIGHT:
+            raise FrameError(f"more than {MAX_CALLS_IN_FLIGHT} host calls in flight")
+        try:
+            values.check(call.arguments)
+        except values.InvalidValue as error:
+            raise FrameError(f"host call arguments: {error}") from None
+        task = asyncio.get_running_loop().create_task(self._answer(call))
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+
+    async def _answer(self, call: child_pb2.HostCall) -> None:
+        assert self._host_call is not None
+        reply = child_pb2.HostReply(call_id=call.call_id)
+        try:
+            reply.value.CopyFrom(await self._host_call(call))
+        except HostCallError as error:
+            reply.error = str(error)
+        reply.time_ns = time.time_ns()
+        if self._child is not None:
+            self._child.send(child_pb2.ServerFrame(host_reply=reply))
+
+    def _on_execute_result(self, result: child_pb2.ExecuteResult) -> None:
+        outcome = result.WhichOneof("outcome")
+        if outcome is None:
+            raise FrameError("a result without an outcome")
+        value = result.value if outcome == "value" else result.error.value
+        if outcome == "value" or result.error.HasField("value"):
+            try:
+                values.check(value)
+            except values.InvalidValue as error:
+                raise FrameError(f"result: {error}") from None
+            size = value.ByteSize()
+            if self._limits.return_bytes and size > self._limits.return_bytes:
+                raise FrameError(f"a return value of {size} bytes")
+        self.result = result
+
+    # -- the end
+
+    def _conclude(self, child: Child, limit_ms: int) -> None:
+        exited = child.exited
+        usage = self.usage
+        usage.host_calls_count = self.host_calls
+        if exited is not None:
+            usage.cpu_time.FromMicroseconds(exited.cpu_time_us)
+            usage.max_resident_bytes = exited.max_resident_bytes
+            usage.cpu_percentage = exited.cpu_time_us / 10_000 / max(self.elapsed, 1e-6)
+        if isinstance(self.result, child_pb2.ExecuteResult):
+            usage.operations_count = self.result.operations_count
+            usage.memory_bytes = self.result.memory_bytes
+        clean = exited is not None and exited.exit_code == 0 and exited.signal == 0
+        if self.result is not None and clean and not child.violation:
+            return
+        self.result = None
+        self.failure = self._name_failure(child, limit_ms)
+
+    def _name_failure(self, child: Child, limit_ms: int) -> error_pb2.ExecutionError:
+        exited = child.exited
+        error = error_pb2.ExecutionError()
+        if self._ending is not None:
+            error.kind, error.message = self._ending.kind, self._ending.message
+        elif exited is not None and exited.wall_time_exceeded:
+            error.kind = Kind.EXECUTION_ERROR_KIND_TIMEOUT
+            error.message = f"the script ran longer than {limit_ms / 1000:g} s and was killed"
+            error.limit_name, error.limit_value = "max_execution_time", limit_ms
+        elif exited is not None and exited.cpu_time_exceeded:
+            error.kind, error.message = _EXITS[105]
+            error.limit_name = "max_cpu_time"
+        elif child.violation:
+            error.kind = Kind.EXECUTION_ERROR_KIND_CRASHED
+            error.message = f"the interpreter broke the protocol and was killed: {child.violation}"
+        elif exited is None:
+            error.kind = Kind.EXECUTION_ERROR_KIND_CRASHED
+            error.message = "the interpreter's parent process died and took the script with it; it was not run again"
+        elif exited.signal == signal.SIGSYS:
+            error.kind = Kind.EXECUTION_ERROR_KIND_SECURITY_VIOLATION
+            error.message = "the interpreter attempted a forbidden system call and was killed"
+        elif exited.signal == signal.SIGXCPU:
+            error.kind, error.message = _EXITS[105]
+            error.limit_name = "max_cpu_time"
+        elif exited.signal:
+            error.kind = Kind.EXECUTION_ERROR_KIND_CRASHED
+            error.message = f"the interpreter was killed by {_signal_name(exited.signal)}; the script was not run again"
+        else:
+            error.kind, error.message = _EXITS.get(
+                exited.exit_code,
+                (Kind.EXECUTION_ERROR_KIND_CRASHED, f"the interpreter ended with code {exited.exit_code}, no result"),
+            )
+            if error.kind == Kind.EXECUTION_ERROR_KIND_MEMORY_EXCEEDED:
+                error.limit_name, error.limit_value = "max_memory_bytes", self._limits.memory_bytes
+        return error
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

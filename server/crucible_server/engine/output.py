@@ -1,0 +1,121 @@
+"""The output of one execution: written once, read by any number of readers at their own pace."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from crucible.v1 import execution_pb2
+from google.protobuf.proto import parse_length_prefixed, serialize_length_prefixed
+
+
+@dataclass(frozen=True, slots=True)
+class OutputChunk:
+    """One piece of output."""
+
+    sequence: int
+    """Counts from 1 without a gap."""
+    is_stderr: bool
+    text: str
+
+
+class OutputLog:
+    """Grows by `append` until `close`; `follow` reads it from any sequence number.
+
+    Its size is bounded by whoever appends: the execution's `max_output_bytes`.
+    """
+
+    def __init__(self) -> None:
+        self.chunks: list[OutputChunk] = []
+        self.closed = False
+        self.stdout_bytes = 0
+        self.stderr_bytes = 0
+        self._waiters: list[asyncio.Future[None]] = []
+
+    @property
+    def last_sequence(self) -> int:
+        """Sequence number of the newest chunk; 0 when there is none."""
+        return len(self.chunks)
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of both streams."""
+        return self.stdout_bytes + self.stderr_bytes
+
+    def append(self, is_stderr: bool, text: str, size: int) -> None:
+        """Adds a piece of `size` bytes."""
+        self.chunks.append(OutputChunk(len(self.chunks) + 1, is_stderr, text))
+        if is_stderr:
+            self.stderr_bytes += size
+        else:
+            self.stdout_bytes += size
+        self._wake()
+
+    def close(self) -> None:
+        """Ends the log: readers come to their end."""
+        self.closed = True
+        self._wake()
+
+    async def follow(self, after: int = 0) -> AsyncIterator[OutputChunk]:
+        """Yields every chunk after the given sequence number, waiting for new ones until the log is closed."""
+        position = after
+        while True:
+            while position < len(self.chunks):
+                yield self.chunks[position]
+                position += 1
+            if self.closed:
+                return
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            try:
+                await waiter
+            finally:
+                if waiter in self._waiters:
+                    self._waiters.remove(waiter)
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def text(self, is_stderr: bool, limit: int) -> tuple[str, bool]:
+        """One stream's text, cut at `limit` bytes between characters, and whether it was cut."""
+        parts: list[str] = []
+        room = limit
+        for chunk in self.chunks:
+            if chunk.is_stderr != is_stderr:
+                continue
+            encoded = chunk.text.encode()
+            if len(encoded) > room:
+                parts.append(encoded[:room].decode(errors="ignore"))
+                return "".join(parts), True
+            parts.append(chunk.text)
+            room -= len(encoded)
+        return "".join(parts), False
+
+    def dump(self) -> bytes:
+        """The log as length-delimited ExecutionChunks, for the store."""
+        stream = io.BytesIO()
+        for chunk in self.chunks:
+            message = execution_pb2.ExecutionChunk(sequence=chunk.sequence)
+            if chunk.is_stderr:
+                message.stderr = chunk.text
+            else:
+                message.stdout = chunk.text
+            serialize_length_prefixed(message, stream)
+        return stream.getvalue()
+
+    @classmethod
+    def load(cls, data: bytes) -> OutputLog:
+        """A closed log from what `dump` gave."""
+        log = cls()
+        stream = io.BytesIO(data)
+        while (message := parse_length_prefixed(execution_pb2.ExecutionChunk, stream)) is not None:
+            is_stderr = message.WhichOneof("chunk") == "stderr"
+            text = message.stderr if is_stderr else message.stdout
+            log.append(is_stderr, text, len(text.encode()))
+        log.closed = True
+        return log

@@ -1,0 +1,238 @@
+"""The server's end of the zygote: starts it, asks it for children, and starts another when it dies.
+
+One datagram of the control socket is one message of `crucible.vm.v1`; a Spawned carries two descriptors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+from crucible.vm.v1 import zygote_pb2
+from google.protobuf.message import DecodeError
+
+from crucible_server.engine.child import Child
+from crucible_server.errors import ErrorKind, ServiceError, unavailable
+
+PROTOCOL_VERSION = 1
+_MAX_DATAGRAM = 256 * 1024
+_READY_TIMEOUT = 10.0
+
+log = structlog.get_logger()
+
+
+class Zygote:
+    """One zygote process and the children that it forked.
+
+    Not restarted: when it is gone, `on_death` is called once and the object is of no more use.
+    """
+
+    def __init__(self, vm_path: Path, on_death: Callable[[Zygote], None]) -> None:
+        self._vm_path = vm_path
+        self._on_death = on_death
+        self._children: dict[int, Child] = {}
+        self._next_child_id = 1
+        self._control: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ready: asyncio.Future[zygote_pb2.Ready] | None = None
+        self._unsent: list[bytes] = []
+        self.dead = False
+
+    @property
+    def pid(self) -> int:
+        """The zygote's process id; 0 before it was started."""
+        return self._process.pid if self._process else 0
+
+    @property
+    def children(self) -> int:
+        """Children that live."""
+        return len(self._children)
+
+    async def start(self) -> zygote_pb2.Ready:
+        """Starts the process and waits until it can fork.
+
+        Raises ServiceError (CONFIGURATION_ERROR) when it cannot be started or speaks another protocol.
+        """
+        # PR_SET_PDEATHSIG fires when the parent's *thread* ends: another thread would take the zygote with it.
+        if threading.current_thread() is not threading.main_thread():
+            log.warning("zygote_started_off_main_thread", thread=threading.current_thread().name)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        loop = asyncio.get_running_loop()
+        self._ready = loop.create_future()
+        try:
+            ours.setblocking(False)
+            self._process = subprocess.Popen(
+                [self._vm_path, "zygote", "--control-fd", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                cwd="/",
+                env={},
+            )
+        except OSError as error:
+            ours.close()
+            raise _cannot_start(self._vm_path, str(error)) from error
+        finally:
+            theirs.close()
+        self._control = ours
+        loop.add_reader(ours.fileno(), self._on_control)
+        try:
+            ready = await asyncio.wait_for(self._ready, _READY_TIMEOUT)
+        except TimeoutError:
+            self.kill()
+            raise _cannot_start(self._vm_path, f"not ready within {_READY_TIMEOUT:.0f} s") from None
+        if ready.protocol_version != PROTOCOL_VERSION:
+            self.kill()
+            raise _cannot_start(
+                self._vm_path,
+                f"expected frames of version {PROTOCOL_VERSION}, got {ready.protocol_version}; "
+                "install server and crucible-vm of one version",
+            )
+        return ready
+
+    def spawn(self, limits: zygote_pb2.ChildLimits) -> Child:
+        """Asks for a child. Its `spawned` future is set once it exists."""
+        if self.dead:
+            raise unavailable("the interpreter is being restarted; try again")
+        child = Child(self._next_child_id)
+        self._next_child_id += 1
+        self._children[child.child_id] = child
+        self._send(zygote_pb2.ZygoteRequest(spawn=zygote_pb2.Spawn(child_id=child.child_id, limits=limits)))
+        return child
+
+    def assign(self, child: Child, limits: zygote_pb2.ChildLimits) -> None:
+        """Bounds a spare that gets its job now, and starts its clock."""
+        self._send(zygote_pb2.ZygoteRequest(assign=zygote_pb2.Assign(child_id=child.child_id, limits=limits)))
+
+    def _send(self, request: zygote_pb2.ZygoteRequest) -> None:
+        if self.dead or self._control is None:
+            return
+        self._unsent.append(request.SerializeToString())
+        self._flush()
+
+    def _flush(self) -> None:
+        assert self._control is not None
+        loop = asyncio.get_running_loop()
+        while self._unsent:
+            try:
+                self._control.send(self._unsent[0])
+            except BlockingIOError:
+                loop.add_writer(self._control.fileno(), self._flush)
+                return
+            except OSError:
+                self._died()
+                return
+            self._unsent.pop(0)
+        loop.remove_writer(self._control.fileno())
+
+    def _on_control(self) -> None:
+        assert self._control is not None
+        # Bounded, so that a burst of exits cannot starve the event loop.
+        for _ in range(64):
+            try:
+                data, ancillary, flags, _ = self._control.recvmsg(
+                    _MAX_DATAGRAM, socket.CMSG_SPACE(2 * 4), socket.MSG_CMSG_CLOEXEC
+                )
+            except BlockingIOError:
+                return
+            except OSError:
+                data, ancillary, flags = b"", [], 0
+            fds = [
+                int.from_bytes(payload[i : i + 4], "little")
+                for level, kind, payload in ancillary
+                if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+                for i in range(0, len(payload) - 3, 4)
+            ]
+            if not data:
+                self._died()
+                return
+            try:
+                if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+                    raise DecodeError("truncated datagram")
+                self._handle(zygote_pb2.ZygoteEvent.FromString(data), fds)
+            except DecodeError as error:
+                for fd in fds:
+                    os.close(fd)
+                log.error("zygote_protocol", error=str(error))
+                self.kill()
+                return
+
+    def _handle(self, event: zygote_pb2.ZygoteEvent, fds: list[int]) -> None:
+        kind = event.WhichOneof("event")
+        if kind == "spawned":
+            child = self._children.get(event.spawned.child_id)
+            if child is None or len(fds) != 2 or child.spawned.done():
+                raise DecodeError("a Spawned for no child that was asked for")
+            child.attach(socket.socket(fileno=fds[0]), fds[1], event.spawned.pid)
+            return
+        if fds:
+            raise DecodeError(f"descriptors with {kind}")
+        if kind == "exited":
+            child = self._children.pop(event.exited.child_id, None)
+            if child is not None:
+                child.reaped(event.exited)
+        elif kind == "spawn_failed":
+            child = self._children.pop(event.spawn_failed.child_id, None)
+            if child is not None:
+                child.failed(
+                    ServiceError(
+                        ErrorKind.ERROR_KIND_RESOURCE_EXCEEDED,
+                        f"no interpreter process could be started: {event.spawn_failed.message}; try again later",
+                        retry_after=1.0,
+                        quota="processes",
+                    )
+                )
+        elif kind == "ready":
+            if self._ready is not None and not self._ready.done():
+                self._ready.set_result(event.ready)
+        else:
+            raise DecodeError("an event of no known kind")
+
+    def kill(self) -> None:
+        """Kills the process; its children go with it."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGKILL)
+        self._died()
+
+    async def stop(self) -> None:
+        """Closes the control socket, which ends the zygote and all its children, and waits until it is gone."""
+        self._died()
+        process = self._process
+        if process is None:
+            return
+        for _ in range(200):
+            if process.poll() is not None:
+                return
+            await asyncio.sleep(0.01)
+        process.kill()
+        process.wait()
+
+    def _died(self) -> None:
+        if self.dead:
+            return
+        self.dead = True
+        if self._control is not None:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._control.fileno())
+            loop.remove_writer(self._control.fileno())
+            self._control.close()
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_exception(_cannot_start(self._vm_path, "it ended before it was ready; see its log"))
+        children, self._children = list(self._children.values()), {}
+        for child in children:
+            child.lost()
+        self._on_death(self)
+
+
+def _cannot_start(path: Path, why: str) -> ServiceError:
+    return ServiceError(
+        ErrorKind.ERROR_KIND_CONFIGURATION_ERROR,
+        f"the interpreter {path} could not be started: {why}",
+    )

@@ -1,0 +1,1 @@
+"""Who may do what: security levels and the limits they grant."""

@@ -1,0 +1,101 @@
+"""What a caller is granted for one request: level, modules and limits, never more than its own rights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from crucible.v1 import execution_pb2, script_pb2, security_pb2, server_info_pb2
+
+from crucible_server.config import ServerConfig
+from crucible_server.errors import ErrorKind, ServiceError, invalid
+from crucible_server.policy import levels
+from crucible_server.policy.levels import Limits, PolicyError
+from crucible_server.policy.principals import Caller
+
+Level = security_pb2.SecurityLevel
+_JAILED = (Level.SECURITY_LEVEL_SAFE, Level.SECURITY_LEVEL_PRODUCTION)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What one request may do: for whom, at which level, with which modules and limits."""
+
+    tenant: str
+    principal: str
+    level: Level
+    modules: Sequence[str]
+    limits: Limits
+
+
+class Grants:
+    """Caps what requests ask for by the level and by the operator's configuration."""
+
+    def __init__(self, config: ServerConfig) -> None:
+        self._config = config
+        self._available: frozenset[str] = frozenset()
+
+    @property
+    def default_level(self) -> Level:
+        """The level of a request that names none."""
+        return levels.resolve_level(Level.SECURITY_LEVEL_UNSPECIFIED, self._config)
+
+    def set_available(self, modules: Sequence[str]) -> None:
+        """Tells which modules the interpreter has."""
+        self._available = frozenset(modules)
+
+    def jailed_limits(self) -> list[Limits]:
+        """The widest limits of each level that runs in the jail."""
+        return [levels.effective_limits(level, self._config, None, None) for level in _JAILED]
+
+    def for_compile(self, caller: Caller, context: script_pb2.CompilationContext) -> Grant:
+        """The grant of a compilation. Raises ServiceError."""
+        try:
+            level = levels.resolve_level(context.security_level, self._config)
+            return self._grant(caller, level, levels.effective_limits(level, self._config, None, None))
+        except PolicyError as error:
+            raise _refused("context.security_level", error) from None
+
+    def for_execution(self, caller: Caller, context: execution_pb2.ExecutionContext) -> Grant:
+        """The grant of an execution. Raises ServiceError for what the caller, the level or this server lacks."""
+        security = context.security_context
+        try:
+            level = levels.resolve_level(security.security_level, self._config)
+            levels.check_sandbox(level, security.sandbox if security.HasField("sandbox") else None)
+            timeout = context.timeout if context.HasField("timeout") else None
+            requested = context.limits if context.HasField("limits") else None
+            limits = levels.effective_limits(level, self._config, requested, timeout)
+        except PolicyError as error:
+            raise _refused("context", error) from None
+        if context.working_directory:
+            raise ServiceError(
+                ErrorKind.ERROR_KIND_SECURITY_VIOLATION,
+                "context.working_directory: scripts have no file system outside DEVELOPMENT; leave it empty",
+            )
+        if context.available_tools:
+            raise invalid("context.available_tools", "this server has no tools registered; leave it empty")
+        return self._grant(caller, level, limits)
+
+    def _grant(self, caller: Caller, level: Level, limits: Limits) -> Grant:
+        return Grant(caller.tenant, caller.principal, level, levels.modules_of(level, self._available), limits)
+
+    def levels(self, caller: Caller) -> list[server_info_pb2.SecurityLevelInfo]:
+        """Every level as this caller may use it."""
+        infos = []
+        for level in (*_JAILED, Level.SECURITY_LEVEL_DEVELOPMENT):
+            info = server_info_pb2.SecurityLevelInfo(level=level)
+            try:
+                levels.resolve_level(level, self._config)
+                limits = levels.effective_limits(level, self._config, None, None)
+            except PolicyError as error:
+                info.disabled_reason = str(error)
+            else:
+                info.enabled = True
+                info.limits.CopyFrom(levels.to_message(limits))
+                info.modules.extend(levels.modules_of(level, self._available))
+            infos.append(info)
+        return infos
+
+
+def _refused(field: str, error: PolicyError) -> ServiceError:
+    return invalid(field, str(error))

@@ -1,0 +1,227 @@
+"""The security levels: what each grants, and what a request gets of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from crucible.v1 import security_pb2
+from google.protobuf import duration_pb2
+
+from crucible_server.config import ServerConfig
+
+SAFE = security_pb2.SECURITY_LEVEL_SAFE
+PRODUCTION = security_pb2.SECURITY_LEVEL_PRODUCTION
+DEVELOPMENT = security_pb2.SECURITY_LEVEL_DEVELOPMENT
+
+_MIB = 1024 * 1024
+_MODULES: dict[int, tuple[str, ...]] = {
+    SAFE: ("crucible::basic",),
+    PRODUCTION: ("crucible::basic", "crucible::http", "crucible::json"),
+}
+_NAMES = {"safe": SAFE, "production": PRODUCTION, "development": DEVELOPMENT}
+_NO_DEVELOPMENT = "Development is not available in this version; use SAFE or PRODUCTION."
+# A script that is slowed to its share of the processor should meet the wall clock first, which says more.
+_CPU_TIME_MARGIN = 1.1
+_CPU_TIME_START_SECONDS = 0.1
+
+
+class PolicyError(Exception):
+    """A request that is not granted. `field` is the path of the field at fault.
+
+    `denied` tells what the policy forbids (a security violation) from what makes no sense (a validation error).
+    """
+
+    def __init__(self, field: str, message: str, *, denied: bool = False) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message
+        self.denied = denied
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits in force, named as in `crucible.v1.ResourceLimits`. Times are in seconds; None is unlimited."""
+
+    max_memory_bytes: int | None = None
+    max_cpu_percentage: float | None = None
+    max_concurrent_operations: int | None = None
+    operation_timeout: float | None = None
+    max_execution_time: float | None = None
+    max_network_requests: int | None = None
+    max_operations: int | None = None
+    max_output_bytes: int | None = None
+    max_return_bytes: int | None = None
+    max_native_depth: int | None = None
+    max_source_bytes: int | None = None
+    max_cpu_time: float | None = None
+    max_host_calls: int | None = None
+
+
+_LEVELS: dict[int, Limits] = {
+    SAFE: Limits(
+        max_memory_bytes=50 * _MIB,
+        max_cpu_percentage=50.0,
+        max_concurrent_operations=10,
+        max_execution_time=10.0,
+        max_network_requests=0,
+        max_output_bytes=_MIB,
+        max_return_bytes=_MIB,
+        max_native_depth=128,
+        max_host_calls=10_000,
+    ),
+    PRODUCTION: Limits(
+        max_memory_bytes=100 * _MIB,
+        max_cpu_percentage=75.0,
+        max_concurrent_operations=50,
+        max_execution_time=30.0,
+        max_network_requests=100,
+        max_output_bytes=4 * _MIB,
+        max_return_bytes=_MIB,
+        max_native_depth=128,
+        max_host_calls=10_000,
+    ),
+}
+# What the operator may raise above the level's default; the rest of the table is what the levels stand for.
+_RAISABLE = ("max_operations", "max_output_bytes", "max_return_bytes", "max_native_depth", "max_host_calls")
+_COUNTS = tuple(
+    field.name
+    for field in dataclasses.fields(Limits)
+    if field.name not in ("max_cpu_percentage", "operation_timeout", "max_execution_time", "max_cpu_time")
+)
+_TIMES = ("operation_timeout", "max_execution_time", "max_cpu_time")
+
+
+def resolve_level(
+    requested: int, config: ServerConfig, *, field: str = "context.security_context.security_level"
+) -> security_pb2.SecurityLevel:
+    """The level for a request: the server's default when it names none.
+
+    Raises PolicyError for Development and for numbers that name no level; a level is never rounded to another.
+    """
+    if requested == security_pb2.SECURITY_LEVEL_UNSPECIFIED:
+        requested = _NAMES[config.script_engine.security_level]
+    if requested == DEVELOPMENT:
+        raise PolicyError(field, _NO_DEVELOPMENT, denied=True)
+    if requested == SAFE:
+        return SAFE
+    if requested == PRODUCTION:
+        return PRODUCTION
+    raise PolicyError(
+        field,
+        f"expected SECURITY_LEVEL_SAFE (1) or SECURITY_LEVEL_PRODUCTION (3), got {requested}, which names no level.",
+    )
+
+
+def disabled_reason(level: int) -> str:
+    """Why a level cannot be used; empty when it can."""
+    return "" if level in _LEVELS else _NO_DEVELOPMENT
+
+
+def check_sandbox(
+    level: int, sandbox: bool | None, *, field: str = "context.security_context.sandbox"
+) -> None:
+    """Refuses `sandbox = false` outside Development with PolicyError; None means true."""
+    if sandbox is False and level != DEVELOPMENT:
+        raise PolicyError(
+            field,
+            "expected true: only DEVELOPMENT runs scripts outside the jail. Leave the field out.",
+            denied=True,
+        )
+
+
+def level_modules(level: int, available: Iterable[str]) -> tuple[str, ...]:
+    """The modules besides the Rune core that scripts of a level may use, of those the interpreter has."""
+    there = frozenset(available)
+    return tuple(module for module in _MODULES.get(level, ()) if module in there)
+
+
+def level_limits(level: int, config: ServerConfig) -> Limits:
+    """The most that the server grants at this level; a request can only lower it. Raises KeyError for Development."""
+    table, configured = _LEVELS[level], config.script_engine.resource_limits
+    granted: dict[str, int | float | None] = {}
+    for name in (field.name for field in dataclasses.fields(Limits)):
+        own, wish = getattr(table, name), getattr(configured, name, None)
+        granted[name] = (wish if wish is not None else own) if name in _RAISABLE else _smaller(own, wish)
+    granted["max_source_bytes"] = int(config.script_engine.max_source_size)
+    return _with_cpu_time(Limits(**granted))  # type: ignore[arg-type]
+
+
+def effective_limits(
+    level: int,
+    config: ServerConfig,
+    requested: security_pb2.ResourceLimits | None = None,
+    timeout: duration_pb2.Duration | None = None,
+    *,
+    path: str = "context",
+) -> Limits:
+    """The limits for one request: for each the smallest of level, server and request.
+
+    `requested` and `timeout` are None when the request has none; fields of `requested` that are unset ask for nothing.
+    Without any wish for a time, the configured default execution timeout applies. Raises PolicyError, with the field's
+    path below `path`, for a limit that is zero, negative or not a number.
+    """
+    granted = level_limits(level, config)
+    wishes = {} if requested is None else _wishes(requested, f"{path}.limits")
+    if timeout is not None:
+        seconds = _seconds(timeout, f"{path}.timeout")
+        wishes["max_execution_time"] = _smaller(wishes.get("max_execution_time"), seconds)
+    wishes.setdefault("max_execution_time", config.script_engine.default_execution_timeout)
+    lowered = {name: _smaller(getattr(granted, name), wish) for name, wish in wishes.items()}
+    # Derived anew, from the lowered time and share; never more than before, as those are not.
+    lowered["max_cpu_time"] = wishes.get("max_cpu_time")
+    return _with_cpu_time(dataclasses.replace(granted, **lowered))  # type: ignore[arg-type]
+
+
+def _wishes(requested: security_pb2.ResourceLimits, path: str) -> dict[str, int | float | None]:
+    wishes: dict[str, int | float | None] = {}
+    for name in _COUNTS:
+        if requested.HasField(name):  # type: ignore[arg-type]
+            count = int(getattr(requested, name))
+            if count == 0:
+                raise PolicyError(f"{path}.{name}", f"expected a number above zero, got 0. {_LEAVE_OUT}")
+            wishes[name] = count
+    if requested.HasField("max_cpu_percentage"):
+        share = requested.max_cpu_percentage
+        if not math.isfinite(share) or share <= 0:
+            field = f"{path}.max_cpu_percentage"
+            raise PolicyError(field, f"expected a percentage above zero, got {share}. {_LEAVE_OUT}")
+        wishes["max_cpu_percentage"] = share
+    for name in _TIMES:
+        if requested.HasField(name):  # type: ignore[arg-type]
+            wishes[name] = _seconds(getattr(requested, name), f"{path}.{name}")
+    return wishes
+
+
+_LEAVE_OUT = "Leave the field out for the level's own limit."
+
+
+def _seconds(duration: duration_pb2.Duration, field: str) -> float:
+    if abs(duration.nanos) >= 1_000_000_000 or duration.seconds * duration.nanos < 0:
+        raise PolicyError(
+            field,
+            f"expected a Duration with nanos below one second and the sign of seconds, got seconds={duration.seconds} "
+            f"nanos={duration.nanos}.",
+        )
+    seconds = duration.seconds + duration.nanos / 1e9
+    if seconds <= 0:
+        raise PolicyError(field, f"expected a duration above zero, got {seconds:g} s. {_LEAVE_OUT}")
+    return seconds
+
+
+def _with_cpu_time(limits: Limits) -> Limits:
+    wall, share = limits.max_execution_time, limits.max_cpu_percentage
+    if wall is None:
+        return limits
+    bound = wall
+    if share is not None:
+        bound = min(wall, wall * share / 100 * _CPU_TIME_MARGIN + _CPU_TIME_START_SECONDS)
+    return dataclasses.replace(limits, max_cpu_time=_smaller(limits.max_cpu_time, bound))
+
+
+def _smaller(one: float | None, other: float | None) -> float | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
