@@ -6,10 +6,11 @@ import dataclasses
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from crucible.v1 import security_pb2
 from google.protobuf import duration_pb2
 
+from crucible.v1 import security_pb2
 from crucible_server.config import ServerConfig
 
 SAFE = security_pb2.SECURITY_LEVEL_SAFE
@@ -31,7 +32,7 @@ _CPU_TIME_START_SECONDS = 0.1
 class PolicyError(Exception):
     """A request that is not granted. `field` is the path of the field at fault.
 
-    `denied` tells what the policy forbids (a security violation) from what makes no sense (a validation error).
+    `denied` tells what the policy forbids (a security violation) from what is malformed (a validation error).
     """
 
     def __init__(self, field: str, message: str, *, denied: bool = False) -> None:
@@ -43,7 +44,7 @@ class PolicyError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits in force, named as in `crucible.v1.ResourceLimits`. Times are in seconds; None is unlimited."""
+    """The limits in force, named as in `crucible.v1.ResourceLimits`; times in seconds, None is unlimited."""
 
     max_memory_bytes: int | None = None
     max_cpu_percentage: float | None = None
@@ -99,7 +100,7 @@ def resolve_level(
 ) -> security_pb2.SecurityLevel:
     """The level for a request: the server's default when it names none.
 
-    Raises PolicyError for Development and for numbers that name no level; a level is never rounded to another.
+    Raises PolicyError for Development and for unknown numbers; a level is never rounded to another.
     """
     if requested == security_pb2.SECURITY_LEVEL_UNSPECIFIED:
         requested = _NAMES[config.script_engine.security_level]
@@ -111,7 +112,7 @@ def resolve_level(
         return PRODUCTION
     raise PolicyError(
         field,
-        f"expected SECURITY_LEVEL_SAFE (1) or SECURITY_LEVEL_PRODUCTION (3), got {requested}, which names no level.",
+        f"expected SECURITY_LEVEL_SAFE (1) or SECURITY_LEVEL_PRODUCTION (3), got {requested}.",
     )
 
 
@@ -132,21 +133,21 @@ def check_sandbox(
         )
 
 
-def level_modules(level: int, available: Iterable[str]) -> tuple[str, ...]:
+def modules_of(level: int, available: Iterable[str]) -> tuple[str, ...]:
     """The modules besides the Rune core that scripts of a level may use, of those the interpreter has."""
     there = frozenset(available)
     return tuple(module for module in _MODULES.get(level, ()) if module in there)
 
 
 def level_limits(level: int, config: ServerConfig) -> Limits:
-    """The most that the server grants at this level; a request can only lower it. Raises KeyError for Development."""
+    """The most that the server grants at this level. Raises KeyError for a level that is disabled."""
     table, configured = _LEVELS[level], config.script_engine.resource_limits
-    granted: dict[str, int | float | None] = {}
+    granted: dict[str, Any] = {}
     for name in (field.name for field in dataclasses.fields(Limits)):
         own, wish = getattr(table, name), getattr(configured, name, None)
         granted[name] = (wish if wish is not None else own) if name in _RAISABLE else _smaller(own, wish)
     granted["max_source_bytes"] = int(config.script_engine.max_source_size)
-    return _with_cpu_time(Limits(**granted))  # type: ignore[arg-type]
+    return _with_cpu_time(dataclasses.replace(Limits(), **granted))
 
 
 def effective_limits(
@@ -159,9 +160,9 @@ def effective_limits(
 ) -> Limits:
     """The limits for one request: for each the smallest of level, server and request.
 
-    `requested` and `timeout` are None when the request has none; fields of `requested` that are unset ask for nothing.
-    Without any wish for a time, the configured default execution timeout applies. Raises PolicyError, with the field's
-    path below `path`, for a limit that is zero, negative or not a number.
+    `requested` and `timeout` are None when the request has none; fields of `requested` that are unset ask for
+    nothing. Without any wish for a time, the configured default execution timeout applies. Raises
+    PolicyError, with the field's path below `path`, for a limit that is zero, negative or not a number.
     """
     granted = level_limits(level, config)
     wishes = {} if requested is None else _wishes(requested, f"{path}.limits")
@@ -169,16 +170,30 @@ def effective_limits(
         seconds = _seconds(timeout, f"{path}.timeout")
         wishes["max_execution_time"] = _smaller(wishes.get("max_execution_time"), seconds)
     wishes.setdefault("max_execution_time", config.script_engine.default_execution_timeout)
-    lowered = {name: _smaller(getattr(granted, name), wish) for name, wish in wishes.items()}
+    lowered: dict[str, Any] = {name: _smaller(getattr(granted, name), wish) for name, wish in wishes.items()}
     # Derived anew, from the lowered time and share; never more than before, as those are not.
     lowered["max_cpu_time"] = wishes.get("max_cpu_time")
-    return _with_cpu_time(dataclasses.replace(granted, **lowered))  # type: ignore[arg-type]
+    return _with_cpu_time(dataclasses.replace(granted, **lowered))
 
 
-def _wishes(requested: security_pb2.ResourceLimits, path: str) -> dict[str, int | float | None]:
-    wishes: dict[str, int | float | None] = {}
+def to_message(limits: Limits) -> security_pb2.ResourceLimits:
+    """The same as a message; an unset field is unlimited."""
+    message = security_pb2.ResourceLimits()
+    for name in (field.name for field in dataclasses.fields(Limits)):
+        value = getattr(limits, name)
+        if value is None:
+            continue
+        if name in _TIMES:
+            getattr(message, name).FromNanoseconds(round(value * 1_000_000_000))
+        else:
+            setattr(message, name, value)
+    return message
+
+
+def _wishes(requested: security_pb2.ResourceLimits, path: str) -> dict[str, Any]:
+    wishes: dict[str, Any] = {}
     for name in _COUNTS:
-        if requested.HasField(name):  # type: ignore[arg-type]
+        if requested.HasField(name):
             count = int(getattr(requested, name))
             if count == 0:
                 raise PolicyError(f"{path}.{name}", f"expected a number above zero, got 0. {_LEAVE_OUT}")
@@ -190,7 +205,7 @@ def _wishes(requested: security_pb2.ResourceLimits, path: str) -> dict[str, int 
             raise PolicyError(field, f"expected a percentage above zero, got {share}. {_LEAVE_OUT}")
         wishes["max_cpu_percentage"] = share
     for name in _TIMES:
-        if requested.HasField(name):  # type: ignore[arg-type]
+        if requested.HasField(name):
             wishes[name] = _seconds(getattr(requested, name), f"{path}.{name}")
     return wishes
 
@@ -202,8 +217,8 @@ def _seconds(duration: duration_pb2.Duration, field: str) -> float:
     if abs(duration.nanos) >= 1_000_000_000 or duration.seconds * duration.nanos < 0:
         raise PolicyError(
             field,
-            f"expected a Duration with nanos below one second and the sign of seconds, got seconds={duration.seconds} "
-            f"nanos={duration.nanos}.",
+            "expected a Duration with nanos below one second and the sign of seconds, got "
+            f"seconds={duration.seconds} nanos={duration.nanos}.",
         )
     seconds = duration.seconds + duration.nanos / 1e9
     if seconds <= 0:

@@ -1,0 +1,6 @@
+"""The configuration of the server: validated, from flags, environment, a TOML file and defaults."""
+
+from .load import ConfigError, load_config
+from .models import ResourceLimitsConfig, ScriptEngineConfig, ServerConfig
+
+__all__ = ["ConfigError", "ResourceLimitsConfig", "ScriptEngineConfig", "ServerConfig", "load_config"]

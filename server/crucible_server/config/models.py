@@ -1,0 +1,209 @@
+"""What can be configured, with its defaults."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import shutil
+import sys
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from .quantities import Bytes, Seconds
+
+MIB = 1024 * 1024
+
+toml_file: ContextVar[Path | None] = ContextVar("toml_file", default=None)
+"""The file that ServerConfig reads; `load_config` sets it."""
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+class ResourceLimitsConfig(BaseModel):
+    """Bounds for every execution on this server, whatever its level. None leaves it to the level.
+
+    Memory, processor share, concurrency, times and network can only lower what the level grants. The others
+    replace the level's default, so that an operator can raise them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    max_memory_bytes: Bytes | None = ByteSize(100 * MIB)
+    max_cpu_percentage: float | None = Field(default=80.0, gt=0, allow_inf_nan=False)
+    """Of one processor."""
+    max_concurrent_operations: int | None = Field(default=100, gt=0)
+    """Executions that one principal may have running at once."""
+    operation_timeout: Seconds | None = 60.0
+    """For a call in all, its time in the queue included."""
+    max_execution_time: Seconds | None = None
+    """For the script itself, by the wall clock."""
+    max_network_requests: int | None = Field(default=None, gt=0)
+    max_operations: int | None = Field(default=None, gt=0)
+    max_output_bytes: Bytes | None = None
+    max_return_bytes: Bytes | None = None
+    max_native_depth: int | None = Field(default=None, gt=0, le=1024)
+    max_host_calls: int | None = Field(default=None, gt=0)
+
+
+class ScriptEngineConfig(BaseModel):
+    """How scripts are compiled, cached and bounded."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    max_cache_size: int = Field(default=1000, gt=0)
+    """Scripts whose byte code is kept in memory; `enable_caching = false` keeps none."""
+    max_cache_bytes: Bytes = ByteSize(256 * MIB)
+    """And its size in all."""
+    default_execution_timeout: Seconds = 30.0
+    """For executions whose request names no time; the level's own limit holds besides."""
+    max_source_size: Bytes = ByteSize(MIB)
+    """Source with all included files."""
+    enable_caching: bool = True
+    security_level: Annotated[Literal["safe", "production", "development"], BeforeValidator(_lower)] = "safe"
+    """For requests that name none."""
+    resource_limits: ResourceLimitsConfig = ResourceLimitsConfig()
+
+    @field_validator("security_level")
+    @classmethod
+    def _no_development(cls, value: str) -> str:
+        if value == "development":
+            raise ValueError('expected "safe" or "production": Development is not available in this version')
+        return value
+
+
+def _data_dir() -> Path:
+    base = os.environ.get("XDG_DATA_HOME", "")
+    # The XDG specification says to ignore relative paths.
+    return (Path(base) if os.path.isabs(base) else Path("~/.local/share").expanduser()) / "crucible"
+
+
+def _vm_path() -> Path:
+    beside = Path(sys.executable).parent / "crucible-vm"
+    if beside.is_file():
+        return beside
+    return Path(shutil.which("crucible-vm") or "crucible-vm")
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+class ServerConfig(BaseSettings):
+    """The server: where it listens, where it keeps things, how much it runs at once.
+
+    Values come from arguments, then environment variables `CRUCIBLE_*` (`__` between nested names), then the
+    TOML file, then the defaults.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="CRUCIBLE_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+    )
+
+    allow_insecure_listen: bool = False
+    """Whether others than this machine may reach a server that knows neither TLS nor identities."""
+    listen: str = "127.0.0.1:50051"
+    """`HOST:PORT`; port 0 takes a free one."""
+    data_dir: Path = Field(default_factory=_data_dir)
+    store_url: str = Field(default_factory=lambda values: _below(values, "crucible.db", "sqlite:///"))
+    store_synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
+    """NORMAL survives a killed server, FULL also power loss, at a disk flush for each group of writes."""
+    unit_key_file: Path = Field(default_factory=lambda values: Path(_below(values, "unit.key")))
+    """The key that seals byte code in the store."""
+    vm_path: Path = Field(default_factory=_vm_path)
+    """The interpreter; besides, CRUCIBLE_VM names it."""
+    spare_children: int = Field(default=2, ge=0, le=64)
+    """Children that wait ready-forked."""
+    max_concurrent_executions: int = Field(default_factory=lambda: max(64, 16 * _processors()), gt=0)
+    """Of all principals together."""
+    max_queued_executions: int = Field(default=1000, ge=0)
+    """Executions that may wait beyond those."""
+    grace_period: Seconds = 10.0
+    """How long a stopping server waits for what runs."""
+    max_request_bytes: Bytes = ByteSize(4 * MIB)
+    execution_retention: Seconds = 7 * 86400.0
+    """How long finished executions are kept at least."""
+    allow_development: bool = False
+    log_format: Literal["console", "json"] = "console"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
+    script_engine: ScriptEngineConfig = ScriptEngineConfig()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, environment, file."""
+        sources = [init_settings, env_settings]
+        if vm := os.environ.get("CRUCIBLE_VM"):
+            sources.append(InitSettingsSource(settings_cls, {"vm_path": vm}))
+        if file := toml_file.get():
+            sources.append(TomlConfigSettingsSource(settings_cls, file))
+        return tuple(sources)
+
+    @field_validator("listen")
+    @classmethod
+    def _check_listen(cls, value: str, info: ValidationInfo) -> str:
+        host, separator, port = value.rpartition(":")
+        if not separator or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+            raise ValueError(
+                "expected HOST:PORT such as 127.0.0.1:50051 or [::1]:50051, the port at most 65535"
+            )
+        if not _is_loopback(host) and not info.data.get("allow_insecure_listen"):
+            raise ValueError(
+                "expected a loopback address such as 127.0.0.1: this version has neither TLS nor "
+                "authentication, so whoever reaches the port can run scripts. Put a proxy that has both before it, or set "
+                "`allow_insecure_listen = true` where the network itself is trusted"
+            )
+        return value
+
+    @field_validator("data_dir", "unit_key_file", "vm_path")
+    @classmethod
+    def _expand(cls, value: Path) -> Path:
+        return value.expanduser()
+
+    @field_validator("store_synchronous", mode="before")
+    @classmethod
+    def _upper(cls, value: Any) -> Any:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("allow_development")
+    @classmethod
+    def _no_development(cls, value: bool) -> bool:
+        if value:
+            raise ValueError("expected false: Development is not available in this version; remove the key")
+        return value
+
+
+def _below(values: dict[str, Any], name: str, prefix: str = "") -> str:
+    # Without a valid data_dir, whose error is reported, any place will do.
+    return f"{prefix}{values.get('data_dir', Path('.')).absolute() / name}"
+
+
+def _is_loopback(host: str) -> bool:
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
+    except ValueError:
+        return False

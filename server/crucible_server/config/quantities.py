@@ -1,0 +1,45 @@
+"""Durations and sizes as people write them: `30s`, `1m30s`, `100MiB`."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, ByteSize, Field
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_WHOLE = re.compile(rf"(?:{_PART.pattern})+")
+_EXPECTED = 'expected a duration above zero such as "500ms", "30s", "5m", "1m30s" or a number of seconds'
+
+
+def parse_duration(value: Any) -> float:
+    """Seconds, from a number of them or from text. Raises ValueError."""
+    seconds: float | None = None
+    if isinstance(value, str):
+        text = value.replace(" ", "")
+        if _WHOLE.fullmatch(text):
+            seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+        else:
+            with contextlib.suppress(ValueError):
+                seconds = float(text)
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        seconds = float(value)
+    if seconds is None or not math.isfinite(seconds) or seconds <= 0:
+        raise ValueError(_EXPECTED)
+    return seconds
+
+
+def _check_size(value: Any) -> Any:
+    if isinstance(value, (bool, float)):
+        raise ValueError('expected a size such as "100MiB" or a whole number of bytes')
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(parse_duration)]
+"""A duration above zero, kept in seconds."""
+
+Bytes = Annotated[ByteSize, BeforeValidator(_check_size), Field(gt=0)]
+"""A size above zero, kept in bytes. KiB is 1024 bytes, KB 1000."""
