@@ -47,7 +47,16 @@ async def _own_server() -> AsyncIterator[str]:
     from crucible_server.cli.serve import configuration, start
 
     with tempfile.TemporaryDirectory(prefix="crucible-") as folder:
-        server = await start(configuration(None, listen="127.0.0.1:0", data_dir=Path(folder)))
+        # All places are given, as the environment may name those of a server that is meant to last.
+        overrides = {
+            "listen": "127.0.0.1:0",
+            "data_dir": Path(folder),
+            "store_url": f"sqlite:///{folder}/crucible.db",
+            "unit_key_file": Path(folder, "unit.key"),
+            "spare_children": 0,
+            "log_level": "warning",
+        }
+        server = await start(configuration(None, overrides))
         try:
             yield server.address
         finally:

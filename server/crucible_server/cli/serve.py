@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,56 +22,89 @@ if TYPE_CHECKING:
 
 
 def serve(
-    config: Annotated[Path | None, typer.Option(help="A configuration file (TOML).")] = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="A configuration file (TOML).")] = None,
     listen: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Where to listen; port 0 takes a free one.")
     ] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Where scripts and executions are kept.")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where scripts and executions are kept.")
+    ] = None,
+    log_format: Annotated[
+        str | None, typer.Option(metavar="console|json", help="How log lines on standard error look.")
+    ] = None,
+    log_level: Annotated[
+        str | None, typer.Option(metavar="debug|info|warning|error", help="Which events are logged.")
+    ] = None,
+    allow_insecure_listen: Annotated[
+        bool,
+        typer.Option(
+            "--allow-insecure-listen",
+            help="Let other machines reach this server, which has neither TLS nor authentication.",
+        ),
+    ] = False,
 ) -> None:
     """Start the server and keep it running.
 
-    Flags win over environment variables, those over the configuration file. SIGTERM and Ctrl-C stop it once
-    the executions that run have ended; a second one ends them at once.
+    Flags win over environment variables (CRUCIBLE_LISTEN and so on), those over the configuration file.
+    SIGTERM and Ctrl-C stop it once the executions that run have ended; a second one ends them at once.
     """
-    asyncio.run(_serve(configuration(config, listen=listen, data_dir=data_dir)))
+    flags = {
+        "listen": listen,
+        "data_dir": data_dir,
+        "log_format": log_format,
+        "log_level": log_level,
+        "allow_insecure_listen": allow_insecure_listen or None,
+    }
+    overrides = {name: value for name, value in flags.items() if value is not None}
+    asyncio.run(_serve(configuration(config, overrides)))
 
 
-def configuration(file: Path | None, *, listen: str | None, data_dir: Path | None) -> ServerConfig:
+def configuration(file: Path | None, overrides: Mapping[str, Any]) -> ServerConfig:
     """The configuration of a server. Raises CommandError when it is not valid."""
-    # Only here, as it loads pydantic, which the other commands do without.
+    # Only here, as the other commands do without.
     from crucible_server.config import ConfigError, load_config
 
-    overrides = {"listen": listen, "data_dir": data_dir}
     try:
-        return load_config(file, {name: value for name, value in overrides.items() if value is not None})
+        return load_config(file, overrides)
     except ConfigError as error:
-        raise CommandError(Exit.USAGE, str(error)) from None
+        raise CommandError(Exit.USAGE, f"the configuration is not valid:\n{error}") from None
 
 
 async def start(config: ServerConfig) -> Server:
-    """A server that answers. Raises CommandError when it cannot be started."""
+    """A server that answers, its log on standard error. Raises CommandError when it cannot be started."""
+    from crucible_server.cli.logs import configure_logs
     from crucible_server.errors import ServiceError
     from crucible_server.server import Server
+    from crucible_server.store import StoreError
 
+    configure_logs(config.log_format, config.log_level)
     server = Server(config)
     try:
         await server.start()
-    except (ServiceError, OSError) as error:
+    except (ServiceError, StoreError, OSError) as error:
         raise CommandError(Exit.REFUSED, f"the server could not be started: {error}") from None
     return server
 
 
 async def _serve(config: ServerConfig) -> None:
     loop = asyncio.get_running_loop()
-    stops: set[asyncio.Task[None]] = set()
-
-    def stop(server: Server) -> None:
-        # The second signal does not wait for what runs.
-        stops.add(loop.create_task(server.stop(grace=0 if stops else None)))
-
+    stops: list[asyncio.Task[None]] = []
     server = await start(config)
+
+    def stop() -> None:
+        # The second signal does not wait for what runs.
+        stops.append(loop.create_task(server.stop(grace=0 if stops else None)))
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop, server)
-    emit(sys.stdout, f"crucible {__version__} is ready at {server.address}\n")
+        loop.add_signal_handler(number, stop)
+    _announce(server.address, config.log_format)
     await server.wait_closed()
     await asyncio.gather(*stops)
+
+
+def _announce(address: str, log_format: str) -> None:
+    if log_format == "json":
+        line = json.dumps({"event": "ready", "address": address, "version": __version__})
+    else:
+        line = f"crucible {__version__} is ready at {address}"
+    emit(sys.stdout, line + "\n")

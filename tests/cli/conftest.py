@@ -1,0 +1,90 @@
+"""What the tests of the command line share: the command itself, and a server to talk to."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+TIMEOUT = 60
+"""Seconds after which a command counts as hung."""
+
+
+class Crucible(Protocol):
+    """Runs `crucible` with these words to its end."""
+
+    def __call__(self, *words: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[str]: ...
+
+
+def command(words: Sequence[str | Path]) -> list[str]:
+    """The command line of `crucible` in the Python of the tests."""
+    return [sys.executable, "-m", "crucible_server", *map(str, words)]
+
+
+def environment() -> Mapping[str, str]:
+    """The environment of the tests, with plain output and without settings of a server."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CRUCIBLE_")}
+    return {**kept, "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"}
+
+
+@pytest.fixture(scope="session")
+def crucible() -> Crucible:
+    """Runs `crucible`."""
+
+    def run(*words: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            command(words), input=stdin, env=environment(), capture_output=True, timeout=TIMEOUT, check=False
+        )
+        return subprocess.CompletedProcess(
+            done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a running `crucible serve`."""
+    folder = tmp_path_factory.mktemp("server")
+    words = ["serve", "--listen", "127.0.0.1:0", "--data-dir", folder]
+    with subprocess.Popen(command(words), env=environment(), stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield ready_address(process)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(TIMEOUT)
+
+
+def ready_address(process: subprocess.Popen[str]) -> str:
+    """Waits for the line by which `crucible serve` says that it is ready; the address in it."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if match := re.search(r"ready at (\S+)", line):
+            return match[1]
+    raise AssertionError(f"the server ended with code {process.wait(TIMEOUT)} before it was ready")
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Script:
+    """Writes a script."""
+
+    def write(source: str, name: str = "script.rn") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source, "utf-8")
+        return path
+
+    return write
+
+
+class Script(Protocol):
+    """Writes a script and gives its path."""
+
+    def __call__(self, source: str, name: str = "script.rn") -> Path: ...
