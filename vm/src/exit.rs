@@ -19,3 +19,17 @@ pub const CPU_TIME: i32 = 105;
 pub const ORPHANED: i32 = 106;
 /// An invalid memory access that is not a stack overflow.
 pub const MEMORY_FAULT: i32 = 107;
+/// A step of the jail failed; its number in [`crate::jail::Step`] is added to this one. The zygote reports such an exit
+/// as [`JAIL_FAILED`] and names the step.
+pub const JAIL_STEP: i32 = 110;
+
+/// The zygote could not start, or its control socket broke.
+pub const ZYGOTE_FAILED: i32 = 1;
+/// The command line was not understood.
+pub const USAGE: i32 = 2;
+
+/// Ends this process at once: no destructor, no exit handler, no buffer.
+pub fn now(code: i32) -> ! {
+    // SAFETY: _exit takes no pointer and does not return.
+    unsafe { libc::_exit(code) }
+}

@@ -1,8 +1,26 @@
 //! `crucible-vm`: the zygote, and the children that it forks.
 
+mod child;
 mod exit;
 mod frames;
+mod jail;
+mod zygote;
+
+const USAGE: &str = "usage: crucible-vm zygote --control-fd N [--uid N] | crucible-vm --version";
 
 fn main() {
-    println!("{} {}", frames::PROTOCOL_VERSION, exit::DONE);
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--version"] => println!("crucible-vm {}", env!("CARGO_PKG_VERSION")),
+        ["zygote", ..] => {
+            if let Err(error) = zygote::run(&args[1..]) {
+                eprintln!("crucible-vm zygote: {error}");
+                std::process::exit(exit::ZYGOTE_FAILED);
+            }
+        }
+        _ => {
+            eprintln!("crucible-vm: expected a command, got {args:?}\n{USAGE}");
+            std::process::exit(exit::USAGE);
+        }
+    }
 }

@@ -30,7 +30,8 @@ pub struct Spawn {
     #[prost(message, optional, tag = "2")]
     pub limits: ::core::option::Option<ChildLimits>,
 }
-/// Lowers the limits of a child and starts its wall clock. Not answered: a child for which it fails is killed.
+/// Lowers the limits of a child and starts its wall clock. Not answered: a child for which it fails is killed, and one that
+/// is already gone is passed over.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Assign {
     /// The child.
@@ -40,16 +41,17 @@ pub struct Assign {
     #[prost(message, optional, tag = "2")]
     pub limits: ::core::option::Option<ChildLimits>,
 }
-/// Bounds that the kernel and the zygote keep. Zero means none.
+/// Bounds that the kernel and the zygote keep. Zero means none; in Assign it means: as before.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ChildLimits {
     /// From this message on; the zygote kills the child when it has passed.
     #[prost(uint64, tag = "1")]
     pub wall_time_ms: u64,
-    /// User and system time (RLIMIT_CPU rounded up, and a profiling timer for the exact value).
+    /// User and system time from this message on; the zygote reads the child's processor clock and kills it when the time has
+    /// passed. RLIMIT_CPU, rounded up, stands behind.
     #[prost(uint64, tag = "2")]
     pub cpu_time_ms: u64,
-    /// Heap of the child beyond what the zygote had (RLIMIT_DATA; RLIMIT_AS follows from it).
+    /// Heap of the child beyond what the zygote had (RLIMIT_DATA; RLIMIT_AS follows from it, plus the stack).
     #[prost(uint64, tag = "3")]
     pub heap_bytes: u64,
 }
@@ -128,7 +130,7 @@ pub struct SpawnFailed {
     pub errno: i32,
 }
 /// A child was reaped.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Exited {
     /// As given in Spawn.
     #[prost(uint64, tag = "1")]
@@ -151,6 +153,12 @@ pub struct Exited {
     /// From fork to reaping, in microseconds.
     #[prost(uint64, tag = "7")]
     pub lifetime_us: u64,
+    /// The zygote killed it because its processor time had passed.
+    #[prost(bool, tag = "8")]
+    pub cpu_time_exceeded: bool,
+    /// For the operator: the step of the jail that failed, or why the zygote killed it; mostly empty.
+    #[prost(string, tag = "9")]
+    pub detail: ::prost::alloc::string::String,
 }
 /// From the server.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -90,7 +90,7 @@ class SpawnFailed(_message.Message):
     def __init__(self, child_id: _Optional[int] = ..., message: _Optional[str] = ..., errno: _Optional[int] = ...) -> None: ...
 
 class Exited(_message.Message):
-    __slots__ = ("child_id", "exit_code", "signal", "wall_time_exceeded", "cpu_time_us", "max_resident_bytes", "lifetime_us")
+    __slots__ = ("child_id", "exit_code", "signal", "wall_time_exceeded", "cpu_time_us", "max_resident_bytes", "lifetime_us", "cpu_time_exceeded", "detail")
     CHILD_ID_FIELD_NUMBER: _ClassVar[int]
     EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_FIELD_NUMBER: _ClassVar[int]
@@ -98,6 +98,8 @@ class Exited(_message.Message):
     CPU_TIME_US_FIELD_NUMBER: _ClassVar[int]
     MAX_RESIDENT_BYTES_FIELD_NUMBER: _ClassVar[int]
     LIFETIME_US_FIELD_NUMBER: _ClassVar[int]
+    CPU_TIME_EXCEEDED_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
     child_id: int
     exit_code: int
     signal: int
@@ -105,4 +107,6 @@ class Exited(_message.Message):
     cpu_time_us: int
     max_resident_bytes: int
     lifetime_us: int
-    def __init__(self, child_id: _Optional[int] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., wall_time_exceeded: _Optional[bool] = ..., cpu_time_us: _Optional[int] = ..., max_resident_bytes: _Optional[int] = ..., lifetime_us: _Optional[int] = ...) -> None: ...
+    cpu_time_exceeded: bool
+    detail: str
+    def __init__(self, child_id: _Optional[int] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., wall_time_exceeded: _Optional[bool] = ..., cpu_time_us: _Optional[int] = ..., max_resident_bytes: _Optional[int] = ..., lifetime_us: _Optional[int] = ..., cpu_time_exceeded: _Optional[bool] = ..., detail: _Optional[str] = ...) -> None: ...

@@ -1,0 +1,177 @@
+//! The one table of system calls that a child may make. Any other ends it with SIGSYS.
+
+use libc::c_long;
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch,
+};
+
+use super::SOCKET;
+
+#[cfg(target_arch = "x86_64")]
+const ARCH: TargetArch = TargetArch::x86_64;
+#[cfg(target_arch = "aarch64")]
+const ARCH: TargetArch = TargetArch::aarch64;
+
+/// What an argument of a system call has to be. The index counts from 0.
+enum Arg {
+    /// The lower 32 bits, which is all that the kernel reads of an `int`.
+    Int(u8, u32),
+    /// Of all 64 bits, only those of the mask may be set.
+    Within(u8, u64),
+    /// Of the lower 32 bits, those outside the mask have to be this value.
+    IntExcept(u8, u32, u32),
+}
+
+use Arg::{Int, IntExcept, Within};
+
+/// One way in which a system call may be made: all of these hold.
+type Rule = &'static [Arg];
+
+const ANY: &[Rule] = &[];
+
+const SOCKET_FD: u32 = SOCKET as u32;
+/// Standard error is closed, and no call here can open anything: a message of the standard library gets EBADF, where
+/// forbidding it would turn every such message into a SIGSYS that hides what happened.
+const CLOSED_STDERR: u32 = 2;
+
+const READ_WRITE: u64 = (libc::PROT_READ | libc::PROT_WRITE) as u64;
+const ANONYMOUS: u64 =
+    (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_STACK) as u64;
+const NO_FD: u32 = -1i32 as u32;
+const MAY_MOVE: u64 = libc::MREMAP_MAYMOVE as u64;
+
+const FUTEX_CLOCK: u32 = libc::FUTEX_CLOCK_REALTIME as u32;
+const fn private(op: i32) -> u32 {
+    (op | libc::FUTEX_PRIVATE_FLAG) as u32
+}
+
+/// No call here makes a descriptor, names a file or another process, or makes memory executable. `mprotect` is missing
+/// because the main arena, the only one of a single-threaded process, grows without it.
+const TABLE: &[(c_long, &[Rule])] = &[
+    // The socket to the server, and nothing else.
+    (libc::SYS_read, &[&[Int(0, SOCKET_FD)]]),
+    (
+        libc::SYS_write,
+        &[&[Int(0, SOCKET_FD)], &[Int(0, CLOSED_STDERR)]],
+    ),
+    (libc::SYS_readv, &[&[Int(0, SOCKET_FD)]]),
+    (
+        libc::SYS_writev,
+        &[&[Int(0, SOCKET_FD)], &[Int(0, CLOSED_STDERR)]],
+    ),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_poll, ANY),
+    (libc::SYS_ppoll, ANY),
+    // Anonymous memory that is never executable.
+    (
+        libc::SYS_mmap,
+        &[&[Within(2, READ_WRITE), Within(3, ANONYMOUS), Int(4, NO_FD)]],
+    ),
+    (libc::SYS_mremap, &[&[Within(3, MAY_MOVE)]]),
+    (libc::SYS_munmap, ANY),
+    (libc::SYS_madvise, &[&[Int(2, libc::MADV_DONTNEED as u32)]]),
+    (libc::SYS_brk, ANY),
+    // Locks of this process.
+    (
+        libc::SYS_futex,
+        &[
+            &[IntExcept(1, FUTEX_CLOCK, private(libc::FUTEX_WAIT))],
+            &[IntExcept(1, FUTEX_CLOCK, private(libc::FUTEX_WAKE))],
+            &[IntExcept(1, FUTEX_CLOCK, private(libc::FUTEX_WAIT_BITSET))],
+        ],
+    ),
+    (libc::SYS_sched_yield, ANY),
+    // Time: throttling sleeps, and a stopped and continued sleep goes on by restart_syscall.
+    (libc::SYS_clock_gettime, ANY),
+    (libc::SYS_clock_nanosleep, ANY),
+    (libc::SYS_nanosleep, ANY),
+    (libc::SYS_restart_syscall, ANY),
+    // Keys of the standard library's hash tables; those of Rune come from the start frame.
+    (libc::SYS_getrandom, ANY),
+    // The end, and the way out of a signal handler.
+    (libc::SYS_rt_sigreturn, ANY),
+    (libc::SYS_exit, ANY),
+    (libc::SYS_exit_group, ANY),
+];
+
+/// Compiles the table. Done once by the zygote; a child only installs the result.
+pub fn compile() -> Result<BpfProgram, String> {
+    let failed = |error: seccompiler::BackendError| {
+        format!("cannot compile the system call filter: {error}")
+    };
+    let mut rules = std::collections::BTreeMap::new();
+    for (call, alternatives) in TABLE {
+        let chain = alternatives
+            .iter()
+            .map(|rule| compile_rule(rule))
+            .collect::<Result<Vec<_>, _>>();
+        if rules.insert(*call, chain.map_err(failed)?).is_some() {
+            return Err(format!(
+                "cannot compile the system call filter: call {call} is in the table twice"
+            ));
+        }
+    }
+    let filter = SeccompFilter::new(
+        rules,
+        SeccompAction::KillProcess,
+        SeccompAction::Allow,
+        ARCH,
+    );
+    filter.and_then(BpfProgram::try_from).map_err(failed)
+}
+
+fn compile_rule(rule: Rule) -> Result<SeccompRule, seccompiler::BackendError> {
+    use SeccompCmpArgLen::{Dword, Qword};
+    let conditions = rule.iter().map(|arg| match *arg {
+        Int(index, value) => SeccompCondition::new(index, Dword, SeccompCmpOp::Eq, value.into()),
+        Within(index, mask) => {
+            SeccompCondition::new(index, Qword, SeccompCmpOp::MaskedEq(!mask), 0)
+        }
+        IntExcept(index, mask, value) => SeccompCondition::new(
+            index,
+            Dword,
+            SeccompCmpOp::MaskedEq((!mask).into()),
+            value.into(),
+        ),
+    });
+    SeccompRule::new(conditions.collect::<Result<Vec<_>, _>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compiles_within_the_kernels_bound() {
+        let program = compile().unwrap();
+        assert!(
+            program.len() > TABLE.len(),
+            "one instruction per call at least"
+        );
+        assert!(program.len() < 4096, "BPF_MAXINSNS");
+    }
+
+    #[test]
+    fn holds_nothing_that_reaches_out() {
+        let forbidden = [
+            libc::SYS_openat,
+            libc::SYS_socket,
+            libc::SYS_connect,
+            libc::SYS_sendmsg,
+            libc::SYS_recvmsg,
+            libc::SYS_sendto,
+            libc::SYS_clone,
+            libc::SYS_clone3,
+            libc::SYS_execve,
+            libc::SYS_kill,
+            libc::SYS_tgkill,
+            libc::SYS_ptrace,
+            libc::SYS_mprotect,
+            libc::SYS_dup3,
+            libc::SYS_prctl,
+            libc::SYS_rt_sigaction,
+        ];
+        assert!(TABLE.iter().all(|(call, _)| !forbidden.contains(call)));
+    }
+}

@@ -1,0 +1,96 @@
+//! The command line of the zygote.
+
+use std::os::fd::RawFd;
+
+use crate::jail::inherited::DEFAULT_UID;
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The zygote's end of the SOCK_SEQPACKET socket.
+    pub control_fd: RawFd,
+    /// The user and group that root becomes.
+    pub uid: u32,
+}
+
+impl Options {
+    /// Reads what follows the word `zygote`.
+    pub fn parse(args: &[String]) -> Result<Options, String> {
+        let mut control_fd = None;
+        let mut uid = DEFAULT_UID;
+        let mut rest = args.iter();
+        while let Some(name) = rest.next() {
+            let value = rest
+                .next()
+                .ok_or_else(|| format!("expected a number after {name}, got nothing"))?;
+            let bad = |_| format!("expected a number after {name}, got {value:?}");
+            match name.as_str() {
+                "--control-fd" => control_fd = Some(value.parse::<u16>().map_err(bad)?),
+                "--uid" => uid = value.parse().map_err(bad)?,
+                _ => return Err(format!("expected --control-fd or --uid, got {name:?}")),
+            }
+        }
+        if uid == 0 || uid == u32::MAX {
+            return Err(format!(
+                "expected an unprivileged user after --uid, got {uid}"
+            ));
+        }
+        let control_fd =
+            control_fd.ok_or("expected --control-fd N: the zygote is started by the server")?;
+        // The numbers below are needed: the socket of a child, and standard output and error.
+        if control_fd <= 2 {
+            return Err(format!(
+                "expected a descriptor above 2 after --control-fd, got {control_fd}"
+            ));
+        }
+        Ok(Options {
+            control_fd: control_fd.into(),
+            uid,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Options, String> {
+        Options::parse(
+            &line
+                .split_whitespace()
+                .map(String::from)
+                .collect::<Vec<_>>(),
+        )
+    }
+
+    #[test]
+    fn reads_both_options() {
+        assert_eq!(
+            parse("--control-fd 7 --uid 1000"),
+            Ok(Options {
+                control_fd: 7,
+                uid: 1000
+            })
+        );
+        assert_eq!(
+            parse("--control-fd 3"),
+            Ok(Options {
+                control_fd: 3,
+                uid: DEFAULT_UID
+            })
+        );
+    }
+
+    #[test]
+    fn refuses_what_would_not_be_safe() {
+        for line in [
+            "",
+            "--control-fd",
+            "--control-fd x",
+            "--control-fd 2",
+            "--control-fd 3 --uid 0",
+            "--user 3",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+}
