@@ -245,7 +245,7 @@ def go_plugin(module: str) -> Path:
     binary = BUILD_BIN / f"{name}-{version}"
     if not binary.exists():
         with tempfile.TemporaryDirectory() as scratch:
-            run([tool("go", "Go 1.25 or newer (go.dev/dl)"), "install", module], GOBIN=scratch)
+            run([tool("go", "Go 1.26 or newer (go.dev/dl)"), "install", module], GOBIN=scratch)
             BUILD_BIN.mkdir(parents=True, exist_ok=True)
             shutil.move(Path(scratch) / name, binary)
     return binary
