@@ -41,7 +41,10 @@ def load_config(path: Path | None, overrides: Mapping[str, Any]) -> ServerConfig
     try:
         return ServerConfig(**overrides)
     except ValidationError as error:
-        raise ConfigError([_problem(dict(entry)) for entry in error.errors(include_url=False)]) from error
+        entries = error.errors(include_url=False)
+        # Defaults made from another value say only that this one, reported already, is not valid.
+        told = [dict(entry) for entry in entries if entry["type"] != "default_factory_not_called"]
+        raise ConfigError([_problem(entry) for entry in told]) from error
     except SettingsError as error:
         cause = f" ({error.__cause__})" if error.__cause__ else ""
         raise ConfigError([f"{error}{cause}"]) from error

@@ -142,7 +142,7 @@ class ServerConfig(BaseSettings):
     allow_development: bool = False
     log_format: Literal["console", "json"] = "console"
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
-    script_engine: ScriptEngineConfig = ScriptEngineConfig()
+    engine: ScriptEngineConfig = ScriptEngineConfig()
 
     @classmethod
     def settings_customise_sources(
@@ -172,8 +172,8 @@ class ServerConfig(BaseSettings):
         if not _is_loopback(host) and not info.data.get("allow_insecure_listen"):
             raise ValueError(
                 "expected a loopback address such as 127.0.0.1: this version has neither TLS nor "
-                "authentication, so whoever reaches the port can run scripts. Put a proxy that has both before it, or set "
-                "`allow_insecure_listen = true` where the network itself is trusted"
+                "authentication, so whoever reaches the port can run scripts. Put a proxy that has both before "
+                "it, or set `allow_insecure_listen = true` where the network itself is trusted"
             )
         return value
 

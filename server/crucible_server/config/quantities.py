@@ -33,8 +33,8 @@ def parse_duration(value: Any) -> float:
 
 
 def _check_size(value: Any) -> Any:
-    if isinstance(value, (bool, float)):
-        raise ValueError('expected a size such as "100MiB" or a whole number of bytes')
+    if isinstance(value, (bool, float)) or (isinstance(value, int) and value <= 0):
+        raise ValueError('expected a size above zero such as "100MiB" or a whole number of bytes')
     return value
 
 

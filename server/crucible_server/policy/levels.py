@@ -22,6 +22,9 @@ _MODULES: dict[int, tuple[str, ...]] = {
     SAFE: ("crucible::basic",),
     PRODUCTION: ("crucible::basic", "crucible::http", "crucible::json"),
 }
+_LEAVE_OUT = "Leave the field out for the level's own limit."
+# The range of google.protobuf.Duration.
+_MAX_SECONDS = 315_576_000_000
 _NAMES = {"safe": SAFE, "production": PRODUCTION, "development": DEVELOPMENT}
 _NO_DEVELOPMENT = "Development is not available in this version; use SAFE or PRODUCTION."
 # A script that is slowed to its share of the processor should meet the wall clock first, which says more.
@@ -103,7 +106,7 @@ def resolve_level(
     Raises PolicyError for Development and for unknown numbers; a level is never rounded to another.
     """
     if requested == security_pb2.SECURITY_LEVEL_UNSPECIFIED:
-        requested = _NAMES[config.script_engine.security_level]
+        requested = _NAMES[config.engine.security_level]
     if requested == DEVELOPMENT:
         raise PolicyError(field, _NO_DEVELOPMENT, denied=True)
     if requested == SAFE:
@@ -141,12 +144,12 @@ def modules_of(level: int, available: Iterable[str]) -> tuple[str, ...]:
 
 def level_limits(level: int, config: ServerConfig) -> Limits:
     """The most that the server grants at this level. Raises KeyError for a level that is disabled."""
-    table, configured = _LEVELS[level], config.script_engine.resource_limits
+    table, configured = _LEVELS[level], config.engine.resource_limits
     granted: dict[str, Any] = {}
     for name in (field.name for field in dataclasses.fields(Limits)):
         own, wish = getattr(table, name), getattr(configured, name, None)
         granted[name] = (wish if wish is not None else own) if name in _RAISABLE else _smaller(own, wish)
-    granted["max_source_bytes"] = int(config.script_engine.max_source_size)
+    granted["max_source_bytes"] = int(config.engine.max_source_size)
     return _with_cpu_time(dataclasses.replace(Limits(), **granted))
 
 
@@ -169,7 +172,7 @@ def effective_limits(
     if timeout is not None:
         seconds = _seconds(timeout, f"{path}.timeout")
         wishes["max_execution_time"] = _smaller(wishes.get("max_execution_time"), seconds)
-    wishes.setdefault("max_execution_time", config.script_engine.default_execution_timeout)
+    wishes.setdefault("max_execution_time", config.engine.default_execution_timeout)
     lowered: dict[str, Any] = {name: _smaller(getattr(granted, name), wish) for name, wish in wishes.items()}
     # Derived anew, from the lowered time and share; never more than before, as those are not.
     lowered["max_cpu_time"] = wishes.get("max_cpu_time")
@@ -210,9 +213,6 @@ def _wishes(requested: security_pb2.ResourceLimits, path: str) -> dict[str, Any]
     return wishes
 
 
-_LEAVE_OUT = "Leave the field out for the level's own limit."
-
-
 def _seconds(duration: duration_pb2.Duration, field: str) -> float:
     if abs(duration.nanos) >= 1_000_000_000 or duration.seconds * duration.nanos < 0:
         raise PolicyError(
@@ -220,6 +220,8 @@ def _seconds(duration: duration_pb2.Duration, field: str) -> float:
             "expected a Duration with nanos below one second and the sign of seconds, got "
             f"seconds={duration.seconds} nanos={duration.nanos}.",
         )
+    if duration.seconds > _MAX_SECONDS:
+        raise PolicyError(field, f"expected at most {_MAX_SECONDS} s, got {duration.seconds} s. {_LEAVE_OUT}")
     seconds = duration.seconds + duration.nanos / 1e9
     if seconds <= 0:
         raise PolicyError(field, f"expected a duration above zero, got {seconds:g} s. {_LEAVE_OUT}")

@@ -1,0 +1,248 @@
+"""Where values come from, how they are written, and what is said about wrong ones."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crucible_server.config import ConfigError, ServerConfig, load_config
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variable of the machine reaches a test."""
+    for name in list(os.environ):
+        if name.upper().startswith("CRUCIBLE_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """The configuration file."""
+    return tmp_path / "crucible.toml"
+
+
+def problems(path: Path | None = None, **overrides: Any) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, overrides)
+    assert str(caught.value).splitlines() == list(caught.value.problems)
+    return caught.value.problems
+
+
+def test_the_defaults_are_those_of_the_documentation(tmp_path: Path) -> None:
+    config = load_config(None, {})
+    engine = config.engine
+    assert (engine.max_cache_size, engine.default_execution_timeout) == (1000, 30.0)
+    assert (engine.max_source_size, engine.enable_caching, engine.security_level) == (2**20, True, "safe")
+    limits = engine.resource_limits
+    assert (limits.max_memory_bytes, limits.max_cpu_percentage) == (100 * 2**20, 80.0)
+    assert (limits.max_concurrent_operations, limits.operation_timeout) == (100, 60.0)
+    assert (limits.max_execution_time, limits.max_network_requests) == (None, None)
+    assert config.listen == "127.0.0.1:50051"
+    assert config.data_dir == tmp_path / "share" / "crucible"
+    assert config.max_request_bytes == 4 * 2**20
+    assert config.max_concurrent_executions >= 64
+    assert config.execution_retention == 7 * 24 * 3600
+
+
+def test_flags_win_over_environment_over_file_over_defaults(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text(
+        'listen = "127.0.0.1:1"\nspare_children = 1\ngrace_period = "1s"\n'
+        "[engine]\nmax_cache_size = 1\n[engine.resource_limits]\nmax_cpu_percentage = 1\nmax_host_calls = 1\n"
+    )
+    monkeypatch.setenv("CRUCIBLE_LISTEN", "127.0.0.1:2")
+    monkeypatch.setenv("CRUCIBLE_SPARE_CHILDREN", "2")
+    monkeypatch.setenv("CRUCIBLE_ENGINE__RESOURCE_LIMITS__MAX_CPU_PERCENTAGE", "2")
+    config = load_config(file, {"listen": "127.0.0.1:3"})
+    assert (config.listen, config.spare_children, config.grace_period) == ("127.0.0.1:3", 2, 1.0)
+    assert config.engine.max_cache_size == 1
+    limits = config.engine.resource_limits
+    assert (limits.max_cpu_percentage, limits.max_host_calls, limits.operation_timeout) == (2.0, 1, 60.0)
+
+
+def test_files_follow_the_data_folder(tmp_path: Path) -> None:
+    config = load_config(None, {"data_dir": tmp_path / "d"})
+    assert config.store_url == f"sqlite:///{tmp_path}/d/crucible.db"
+    assert config.unit_key_file == tmp_path / "d" / "unit.key"
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ("30s", 30),
+        ("500ms", 0.5),
+        ("5m", 300),
+        ("1h", 3600),
+        ("7d", 604800),
+        ("1m 30s", 90),
+        (2, 2),
+        (0.25, 0.25),
+        ("2.5", 2.5),
+    ],
+)
+def test_durations(written: object, seconds: float) -> None:
+    assert load_config(None, {"grace_period": written}).grace_period == seconds
+
+
+@pytest.mark.parametrize(
+    "written", ["", "s", "5 parsecs", "0s", 0, -1, "-5s", "nan", "inf", True, [1], "1s5"]
+)
+def test_no_durations(written: object) -> None:
+    (problem,) = problems(grace_period=written)
+    assert problem.startswith("grace_period: expected a duration above zero")
+    assert problem.endswith(f"got {written!r}")
+
+
+@pytest.mark.parametrize(
+    ("written", "size"),
+    [("8MiB", 8 * 2**20), ("1 KiB", 1024), ("2GB", 2_000_000_000), (123, 123), ("123", 123)],
+)
+def test_sizes(written: object, size: int) -> None:
+    assert load_config(None, {"max_request_bytes": written}).max_request_bytes == size
+
+
+@pytest.mark.parametrize("written", ["0", 0, -1, "-1MiB", "10 bananas", True, 1.5, None])
+def test_no_sizes(written: object) -> None:
+    (problem,) = problems(max_request_bytes=written)
+    assert problem.startswith("max_request_bytes: ")
+
+
+def test_every_problem_is_told_at_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text('log_format = "xml"\nspare_childs = 3\n[engine]\nmax_cache_sise = 1\n')
+    monkeypatch.setenv("CRUCIBLE_ENGINE__ENABLE_CACHING", "perhaps")
+    found = problems(file, grace_period="soon")
+    assert len(found) == 5
+    text = "\n".join(found)
+    assert "log_format: input should be 'console' or 'json'; got 'xml'" in text
+    assert "spare_childs: there is no such key; did you mean `spare_children`?" in text
+    assert "engine.max_cache_sise: there is no such key; did you mean `engine.max_cache_size`?" in text
+    assert "engine.enable_caching: " in text
+    assert "grace_period: " in text
+
+
+def test_a_key_like_no_other_gets_the_list() -> None:
+    (problem,) = problems(engine={"resource_limits": {"zzz": 1}})
+    assert problem.startswith(
+        "engine.resource_limits.zzz: there is no such key; expected one of max_concurrent"
+    )
+
+
+def test_a_bad_value_is_not_followed_by_its_consequences() -> None:
+    (problem,) = problems(data_dir=3)
+    assert problem.startswith("data_dir: ")
+
+
+def test_a_misspelt_variable_is_named_and_others_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    # What an orchestrator sets for a service called crucible.
+    monkeypatch.setenv("CRUCIBLE_PORT_50051_TCP_ADDR", "10.0.0.1")
+    monkeypatch.setenv("CRUCIBLE_SERVICE_HOST", "10.0.0.1")
+    load_config(None, {})
+    monkeypatch.setenv("CRUCIBLE_SPARE_CHILDRENS", "3")
+    assert problems() == (
+        "CRUCIBLE_SPARE_CHILDRENS: there is no such variable; did you mean `CRUCIBLE_SPARE_CHILDREN`?",
+    )
+
+
+def test_a_file_that_is_missing_or_not_toml(file: Path) -> None:
+    (problem,) = problems(file)
+    assert str(file) in problem
+    assert "cannot be read" in problem
+    file.write_text("listen = \n")
+    (problem,) = problems(file)
+    assert "expected TOML" in problem
+    assert "line 1" in problem
+    file.write_bytes(b'listen = "\xff"\n')
+    assert "expected TOML" in problems(file)[0]
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:0", "127.8.9.1:50051", "[::1]:50051", "localhost:1", "::1:50051"]
+)
+def test_loopback_addresses(address: str) -> None:
+    assert load_config(None, {"listen": address}).listen == address
+
+
+@pytest.mark.parametrize(
+    "address", ["0.0.0.0:50051", "[::]:50051", "10.0.0.1:1", "example.org:443", "2130706433:1"]
+)
+def test_other_addresses_have_to_be_asked_for(address: str) -> None:
+    (problem,) = problems(listen=address)
+    assert "neither TLS nor authentication" in problem
+    assert "allow_insecure_listen" in problem
+    assert load_config(None, {"listen": address, "allow_insecure_listen": True}).listen == address
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", ":50051", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:http"]
+)
+def test_no_addresses(address: str) -> None:
+    (problem,) = problems(listen=address)
+    assert problem.startswith("listen: expected HOST:PORT")
+
+
+def test_development_is_refused() -> None:
+    assert "Development is not available" in problems(allow_development=True)[0]
+    assert "Development is not available" in problems(engine={"security_level": "Development"})[0]
+
+
+@pytest.mark.parametrize("level", ["", "root", "0", "saf"])
+def test_no_levels(level: str) -> None:
+    (problem,) = problems(engine={"security_level": level})
+    assert problem.startswith("engine.security_level: ")
+
+
+def test_a_level_is_written_as_in_the_documentation() -> None:
+    assert (
+        load_config(None, {"engine": {"security_level": "Production"}}).engine.security_level == "production"
+    )
+
+
+def test_the_interpreter_by_flag_variable_file_and_path(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vm = tmp_path / "bin" / "crucible-vm"
+    vm.parent.mkdir()
+    vm.write_text("#!/bin/sh\n")
+    vm.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(vm.parent))
+    assert load_config(None, {}).vm_path == vm
+    beside = tmp_path / "crucible-vm"
+    beside.write_text("")
+    assert load_config(None, {}).vm_path == beside
+    file.write_text('vm_path = "/file/vm"\n')
+    assert load_config(file, {}).vm_path == Path("/file/vm")
+    monkeypatch.setenv("CRUCIBLE_VM", "/variable/vm")
+    assert load_config(file, {}).vm_path == Path("/variable/vm")
+    assert load_config(file, {"vm_path": "/flag/vm"}).vm_path == Path("/flag/vm")
+
+
+def test_a_file_of_one_load_does_not_reach_the_next(file: Path) -> None:
+    file.write_text("spare_children = 7\n")
+    assert load_config(file, {}).spare_children == 7
+    assert load_config(None, {}).spare_children == 2
+    assert ServerConfig().spare_children == 2
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"max_cpu_percentage": 0},
+        {"max_cpu_percentage": float("nan")},
+        {"max_cpu_percentage": -1},
+        {"max_concurrent_operations": 0},
+        {"max_memory_bytes": 0},
+        {"operation_timeout": 0},
+        {"max_native_depth": 100_000},
+        {"max_host_calls": -1},
+    ],
+)
+def test_limits_of_zero_or_less_are_refused(limits: dict[str, object]) -> None:
+    (problem,) = problems(engine={"resource_limits": limits})
+    assert problem.startswith(f"engine.resource_limits.{next(iter(limits))}: ")
