@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -88,3 +89,11 @@ class Script(Protocol):
     """Writes a script and gives its path."""
 
     def __call__(self, source: str, name: str = "script.rn") -> Path: ...
+
+
+@pytest.fixture
+def unused_address() -> Iterator[str]:
+    """An address at which nothing listens: the port is held, but not listened on."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{held.getsockname()[1]}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 
 import typer
 
@@ -47,3 +48,7 @@ def main() -> None:
         # Nobody reads any more, as in `crucible run .. | head`. Python would complain again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(Exit.BROKEN_PIPE)
+    except Exception:
+        # Python's own code for this is 1, which would say that the script is at fault.
+        traceback.print_exc()
+        sys.exit(Exit.INTERNAL)

@@ -18,6 +18,8 @@ class Exit(IntEnum):
     """The server answered with an error status: the script was not started, or its result is lost."""
     UNREACHABLE = 4
     """No server answered at the address, or the connection broke."""
+    INTERNAL = 70
+    """A fault of Crucible itself; the traceback says where."""
     INTERRUPTED = 130
     """Ctrl-C; the execution was cancelled."""
     BROKEN_PIPE = 141
