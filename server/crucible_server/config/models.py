@@ -172,8 +172,8 @@ class ServerConfig(BaseSettings):
         if not _is_loopback(host) and not info.data.get("allow_insecure_listen"):
             raise ValueError(
                 "expected a loopback address such as 127.0.0.1: this version has neither TLS nor "
-                "authentication, so whoever reaches the port can run scripts. Put a proxy that has both before "
-                "it, or set `allow_insecure_listen = true` where the network itself is trusted"
+                "authentication, so whoever reaches the port can run scripts. Put a proxy that has both "
+                "before it, or set `allow_insecure_listen = true` where the network itself is trusted"
             )
         return value
 
