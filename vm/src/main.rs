@@ -1,9 +1,14 @@
 //! `crucible-vm`: the zygote, and the children that it forks.
 
 mod child;
+mod compile;
+mod convert;
+mod execute;
 mod exit;
 mod frames;
 mod jail;
+mod modules;
+mod unit;
 mod zygote;
 
 const USAGE: &str = "usage: crucible-vm zygote --control-fd N [--uid N] | crucible-vm --version";

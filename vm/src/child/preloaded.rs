@@ -1,0 +1,171 @@
+//! What every child would otherwise build for itself: made once in the zygote, shared by fork.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Once};
+
+use ahash::random_state::{set_random_source, RandomSource};
+use rune::runtime::RuntimeContext;
+use rune::{Context, Unit};
+
+use super::channel::Channel;
+use super::limits::Limits;
+use super::session::Session;
+use crate::convert::Collector;
+use crate::frames::v1::{ModuleInfo, ScriptSource};
+use crate::frames::vm::{ExecuteJob, Start};
+use crate::{compile, convert, execute, modules};
+
+/// Hash tables of the zygote and of compile children: the same source then gives the same bytes.
+const FIXED_SEED: usize = 0x5eed_5eed_5eed_5eed_u64 as usize;
+static SEED: AtomicUsize = AtomicUsize::new(FIXED_SEED);
+
+/// Run once in the zygote, so that what is initialised on first use already is.
+const WARM_UP: &str = r#"
+/// Touches what most scripts touch.
+pub async fn main(name) {
+    let out = #{ "numbers": [1, 2.5, "x"], "none": None };
+    let total = (0..10).iter().map(|n| n * 2).filter(|n| n % 3 == 0).sum::<i64>();
+    println!("{} {:?} {}", name, out, total);
+    let wait = async { total };
+    match wait.await { 0 => Err("zero"), n => Ok((n, `${name}`)) }
+}
+"#;
+
+/// The contexts, one pair for each set of modules.
+pub struct Preloaded {
+    contexts: BTreeMap<u32, Prepared>,
+    collect: Arc<Unit>,
+}
+
+struct Prepared {
+    context: Context,
+    runtime: Arc<RuntimeContext>,
+}
+
+impl Preloaded {
+    /// Builds everything. The error says what of Rune could not be built.
+    pub fn new() -> Result<Preloaded, String> {
+        fix_hashing();
+        quiet_panics();
+        let available = modules::KNOWN
+            .iter()
+            .enumerate()
+            .filter(|(_, known)| known.install.is_some());
+        let all = available.fold(0, |mask, (bit, _)| mask | 1 << bit);
+        let mut contexts = BTreeMap::new();
+        for mask in (0..=all).filter(|mask| mask & !all == 0) {
+            let context = modules::context(mask).map_err(|error| error.to_string())?;
+            let runtime = Arc::new(context.runtime().map_err(|error| error.to_string())?);
+            contexts.insert(mask, Prepared { context, runtime });
+        }
+        let collect = compile::trusted(&contexts[&0].context, convert::COLLECT_SOURCE)?;
+        let preloaded = Preloaded {
+            contexts,
+            collect: Arc::new(collect),
+        };
+        preloaded.warm_up(all)?;
+        Ok(preloaded)
+    }
+
+    /// The modules that scripts can be given, with their functions.
+    pub fn modules(&self) -> Vec<ModuleInfo> {
+        modules::catalogue()
+    }
+
+    pub(crate) fn context(&self, mask: u32) -> &Context {
+        &self.contexts[&mask].context
+    }
+
+    pub(crate) fn runtime(&self, mask: u32) -> Arc<RuntimeContext> {
+        self.contexts[&mask].runtime.clone()
+    }
+
+    pub(crate) fn collector(&self, mask: u32) -> Collector {
+        Collector {
+            runtime: self.runtime(mask),
+            unit: self.collect.clone(),
+        }
+    }
+
+    fn warm_up(&self, mask: u32) -> Result<(), String> {
+        // No descriptor: the warm-up stays below the size at which output would leave.
+        let mut start = Start {
+            output_credit_bytes: u64::MAX,
+            ..Start::default()
+        };
+        let session = Session::new(Channel::new(-1), &mut start);
+        let limits = Limits::new(&start.limits.unwrap_or_default());
+        session.buffering().install();
+        let source = ScriptSource {
+            source: WARM_UP.to_owned(),
+            ..ScriptSource::default()
+        };
+        let compiled = compile::compile(self, mask, &source, &limits);
+        if compiled.unit.is_empty() {
+            return Err(format!(
+                "the warm-up does not compile: {}",
+                compiled.rendered
+            ));
+        }
+        let argument = crate::frames::v1::Value {
+            kind: Some(crate::frames::v1::value::Kind::StringValue(
+                "warm".to_owned(),
+            )),
+        };
+        let job = ExecuteJob {
+            unit: compiled.unit,
+            function: "main".to_owned(),
+            arguments: vec![argument],
+            ..ExecuteJob::default()
+        };
+        let result = execute::execute(self, mask, &job, &limits);
+        drop(Session::uninstall());
+        match result.outcome {
+            Some(crate::frames::vm::execute_result::Outcome::Value(_)) => Ok(()),
+            other => Err(format!("the warm-up does not run: {other:?}")),
+        }
+    }
+}
+
+/// Lets the hash tables of this process follow the seed of its Start frame from now on.
+pub fn seed(seed: &[u8]) {
+    let folded = seed
+        .chunks(size_of::<usize>())
+        .map(|chunk| {
+            chunk
+                .iter()
+                .fold(0_usize, |number, byte| number << 8 | usize::from(*byte))
+        })
+        .fold(FIXED_SEED, |state, number| state.rotate_left(17) ^ number);
+    SEED.store(folded, Ordering::Relaxed);
+}
+
+struct Seeded;
+
+impl RandomSource for Seeded {
+    fn gen_hasher_seed(&self) -> usize {
+        SEED.load(Ordering::Relaxed)
+    }
+}
+
+fn fix_hashing() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // Only fails when it is set already, which the Once rules out.
+        let _ = set_random_source(Seeded);
+    });
+}
+
+/// A panic under a script is reported in its result; without one, it is printed as ever.
+fn quiet_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let previous = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !super::session::is_installed() {
+                previous(info);
+            }
+        }));
+    });
+}

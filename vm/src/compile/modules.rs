@@ -1,0 +1,98 @@
+//! Which modules outside the Rune core a script names, and which of them its level lacks.
+
+use std::collections::BTreeSet;
+
+use super::tokens::Scan;
+use crate::modules::KNOWN;
+
+const CRATE: &str = "crucible";
+
+/// A module that is named and not available.
+pub struct Violation {
+    pub source: usize,
+    pub start: usize,
+    pub end: usize,
+    pub module: String,
+    /// A module of Crucible that this level lacks, rather than one that does not exist.
+    pub is_known: bool,
+}
+
+/// Names of modules after `crucible::`, also in groups and in unused imports, with their places.
+fn named(scan: &Scan<'_>) -> Vec<(String, usize, usize)> {
+    let mut found = Vec::new();
+    for index in 0..scan.tokens.len() {
+        if scan.word(index) != CRATE || scan.word(index + 1) != "::" || is_inner(scan, index) {
+            continue;
+        }
+        let start = scan.tokens[index].start;
+        if scan.word(index + 2) != "{" {
+            if let Some(token) = scan.tokens.get(index + 2) {
+                found.push((scan.word(index + 2).to_owned(), start, token.end));
+            }
+            continue;
+        }
+        let mut depth = 0_usize;
+        for at in index + 2..scan.tokens.len() {
+            match scan.word(at) {
+                "{" => depth += 1,
+                "}" => depth = depth.saturating_sub(1),
+                word if depth == 1 && matches!(scan.word(at - 1), "{" | ",") => {
+                    found.push((word.to_owned(), scan.tokens[at].start, scan.tokens[at].end));
+                }
+                _ => {}
+            }
+            if depth == 0 {
+                break;
+            }
+        }
+    }
+    found
+}
+
+/// `a::crucible::b` and `x.crucible` are something else.
+fn is_inner(scan: &Scan<'_>, index: usize) -> bool {
+    let before = index
+        .checked_sub(1)
+        .map(|at| scan.word(at))
+        .unwrap_or_default();
+    let inside_path =
+        before == "::" && index >= 2 && scan.tokens[index - 2].end == scan.tokens[index - 1].start;
+    before == "." || inside_path
+}
+
+/// Modules that are named without being available in `mask`.
+pub fn violations(scans: &[Scan<'_>], mask: u32) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for (source, scan) in scans.iter().enumerate() {
+        for (name, start, end) in named(scan) {
+            let module = format!("{CRATE}::{name}");
+            let known = KNOWN.iter().position(|known| known.path == module);
+            let is_available = known.is_some_and(|bit| mask & (1 << bit) != 0);
+            if !is_available && !matches!(name.as_str(), "*" | "self" | "") {
+                violations.push(Violation {
+                    source,
+                    start,
+                    end,
+                    module,
+                    is_known: known.is_some(),
+                });
+            }
+        }
+    }
+    violations
+}
+
+/// Modules that are used or imported.
+pub fn used(scans: &[Scan<'_>], items: &BTreeSet<String>) -> Vec<String> {
+    let resolved = items
+        .iter()
+        .map(|item| item.split("::").take(2).collect::<Vec<_>>().join("::"));
+    let mut modules: BTreeSet<String> = scans
+        .iter()
+        .flat_map(named)
+        .map(|(name, _, _)| format!("{CRATE}::{name}"))
+        .chain(resolved)
+        .collect();
+    modules.retain(|module| KNOWN.iter().any(|known| known.path == module));
+    modules.into_iter().collect()
+}

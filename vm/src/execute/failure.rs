@@ -1,0 +1,157 @@
+//! Errors of the virtual machine as messages, with places and a stack trace.
+
+use std::any::Any;
+
+use rune::runtime::{CallFrame, VmError};
+use rune::termcolor::Buffer;
+use rune::{Sources, Unit};
+
+use crate::child::{Fatal, Limits};
+use crate::frames::v1::{ExecutionError, ExecutionErrorKind, StackFrame};
+
+/// Longer messages are cut: a script chooses what it panics with.
+pub const MAX_MESSAGE_BYTES: usize = 4 << 10;
+const MAX_RENDERED_BYTES: usize = 16 << 10;
+const MAX_FRAMES: usize = 64;
+/// How Rune introduces the message of a panic.
+const PANIC_PREFIX: &str = "Panicked: ";
+
+/// What is needed to turn an instruction into a place.
+pub struct Places<'a> {
+    pub unit: &'a Unit,
+    pub sources: &'a Sources,
+}
+
+/// An error without a place.
+pub fn plain(kind: ExecutionErrorKind, message: String) -> ExecutionError {
+    ExecutionError {
+        kind: kind.into(),
+        message,
+        ..ExecutionError::default()
+    }
+}
+
+/// A limit or a cancellation.
+pub fn fatal(fatal: &Fatal) -> ExecutionError {
+    ExecutionError {
+        limit_name: fatal.limit_name.to_owned(),
+        limit_value: fatal.limit_value,
+        ..plain(fatal.kind, fatal.message.clone())
+    }
+}
+
+/// An error of the virtual machine.
+pub fn of_vm(places: &Places<'_>, error: &VmError, limits: &Limits) -> ExecutionError {
+    let text = error.to_string();
+    let named = if error.is_budget_exhausted() {
+        fatal(&Fatal::operations(limits))
+    } else if error.is_native_depth_exceeded() {
+        fatal(&Fatal::native_depth(limits))
+    } else if is_memory(error, &text) {
+        fatal(&Fatal::memory(limits))
+    } else if let Some(message) = text.strip_prefix(PANIC_PREFIX) {
+        plain(
+            ExecutionErrorKind::Panic,
+            shorten(message, MAX_MESSAGE_BYTES),
+        )
+    } else {
+        plain(
+            ExecutionErrorKind::Runtime,
+            shorten(&text, MAX_MESSAGE_BYTES),
+        )
+    };
+    at(places, error, named)
+}
+
+/// Adds to `named` where `error` happened.
+pub fn at(places: &Places<'_>, error: &VmError, named: ExecutionError) -> ExecutionError {
+    let stack_trace = error
+        .first_location()
+        .map(|location| places.trace(location.ip, &location.frames))
+        .unwrap_or_default();
+    let first = stack_trace.first().cloned().unwrap_or_default();
+    ExecutionError {
+        file: first.file,
+        line: first.line,
+        column: first.column,
+        rendered: rendered(places.sources, error),
+        stack_trace,
+        ..named
+    }
+}
+
+/// The text of a Rust panic.
+pub fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied());
+    shorten(text.unwrap_or("no reason was given"), MAX_MESSAGE_BYTES)
+}
+
+/// The text, cut to so many bytes at most.
+pub fn shorten(text: &str, max_bytes: usize) -> String {
+    if text.len() <= max_bytes {
+        return text.to_owned();
+    }
+    let end = (0..=max_bytes - 3)
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0);
+    format!("{}...", &text[..end])
+}
+
+/// Library functions wrap the failure to allocate in errors of their own, some of them in a panic.
+fn is_memory(error: &VmError, text: &str) -> bool {
+    error.is_alloc_failure()
+        || text.contains("Failed to allocate")
+        || text.contains("Capacity overflow")
+}
+
+fn rendered(sources: &Sources, error: &VmError) -> String {
+    let mut buffer = Buffer::no_color();
+    match error.emit(&mut buffer, sources) {
+        Ok(()) => shorten(
+            &String::from_utf8_lossy(buffer.as_slice()),
+            MAX_RENDERED_BYTES,
+        ),
+        Err(_) => String::new(),
+    }
+}
+
+impl Places<'_> {
+    fn trace(&self, ip: usize, callers: &[CallFrame]) -> Vec<StackFrame> {
+        [ip].into_iter()
+            .chain(callers.iter().rev().map(|frame| frame.ip))
+            .take(MAX_FRAMES)
+            .map(|ip| self.frame(ip))
+            .collect()
+    }
+
+    fn frame(&self, ip: usize) -> StackFrame {
+        let Some(debug) = self.unit.debug_info() else {
+            return StackFrame::default();
+        };
+        let function = debug
+            .functions_rev
+            .iter()
+            .filter(|(start, _)| **start <= ip)
+            .max_by_key(|(start, _)| **start)
+            .and_then(|(_, hash)| debug.functions.get(hash))
+            .map(|signature| signature.path.to_string())
+            .filter(|path| !path.contains('$'))
+            .unwrap_or_default();
+        let place = debug.instruction_at(ip).and_then(|instruction| {
+            let source = self.sources.get(instruction.source_id)?;
+            let (line, column) = source.pos_to_utf8_linecol(instruction.span.start.into_usize());
+            Some((source.name().to_owned(), line as u32 + 1, column as u32 + 1))
+        });
+        let (file, line, column) = place.unwrap_or_default();
+        StackFrame {
+            function,
+            file,
+            line,
+            column,
+        }
+    }
+}

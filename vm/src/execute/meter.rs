@@ -1,0 +1,121 @@
+//! Counts instructions exactly, and uses the moments in which the budget runs dry to throttle, to let output leave and to
+//! look at memory.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use rune::runtime::budget;
+
+use crate::child::{self, clock, Limits};
+
+/// Instructions between two looks at the clock: well below a millisecond of them.
+const SLICE: usize = 50_000;
+/// So much processor time is never throttled: most scripts are done by then.
+const GRACE: Duration = Duration::from_millis(2);
+
+#[derive(Clone, Copy)]
+struct Meter {
+    granted: usize,
+    max_operations: usize,
+    memory_bytes: usize,
+    peak_memory: usize,
+    cpu_percentage: f64,
+    started: Option<Instant>,
+    cpu_before: Duration,
+}
+
+thread_local!(static METER: Cell<Meter> = const {
+    Cell::new(Meter {
+        granted: 0,
+        max_operations: 0,
+        memory_bytes: 0,
+        peak_memory: 0,
+        cpu_percentage: 0.0,
+        started: None,
+        cpu_before: Duration::ZERO,
+    })
+});
+
+/// Runs `action` within the limits on instructions, memory and native depth, throttled as they say.
+pub fn metered<T>(limits: &Limits, action: impl FnOnce() -> T) -> T {
+    let first = SLICE.min(limits.max_operations);
+    METER.set(Meter {
+        granted: first,
+        max_operations: limits.max_operations,
+        memory_bytes: limits.memory_bytes,
+        peak_memory: 0,
+        cpu_percentage: limits.cpu_percentage,
+        started: Some(Instant::now()),
+        cpu_before: clock::cpu_time(),
+    });
+    budget::set_max_native_depth(limits.native_depth);
+    budget::set_refill(Some(refill));
+    let result = rune::alloc::limit::with(limits.memory_bytes, || {
+        budget::with(first, || {
+            let result = action();
+            sample_memory();
+            let mut meter = METER.get();
+            // What was granted and not used is given back, so that the count stays right.
+            meter.granted -= budget::remaining().min(meter.granted);
+            METER.set(meter);
+            result
+        })
+        .call()
+    })
+    .call();
+    budget::set_refill(None);
+    result
+}
+
+/// Instructions executed so far by the job of this thread; exact inside of [`metered`] and after it.
+pub fn operations() -> u64 {
+    let granted = METER.get().granted;
+    match budget::remaining() {
+        usize::MAX => granted as u64,
+        remaining => granted.saturating_sub(remaining) as u64,
+    }
+}
+
+/// The most memory that Rune's values were seen to take, in bytes. Rune keeps no peak: it is looked at whenever the
+/// budget is refilled and at the end.
+pub fn peak_memory() -> u64 {
+    METER.get().peak_memory as u64
+}
+
+fn sample_memory() {
+    let mut meter = METER.get();
+    let used = meter.memory_bytes.saturating_sub(rune::alloc::limit::get());
+    meter.peak_memory = meter.peak_memory.max(used);
+    METER.set(meter);
+}
+
+fn refill() -> usize {
+    sample_memory();
+    if let Some(Err(_)) = child::with(|session| session.flush_if_due()) {
+        return 0;
+    }
+    throttle();
+    let mut meter = METER.get();
+    let slice = SLICE.min(meter.max_operations - meter.granted);
+    meter.granted += slice;
+    METER.set(meter);
+    slice
+}
+
+/// Sleeps until the share of the processor is kept, counting what native functions used since the last time.
+fn throttle() {
+    let meter = METER.get();
+    let Some(started) = meter.started else { return };
+    if meter.cpu_percentage <= 0.0 || meter.cpu_percentage >= 100.0 {
+        return;
+    }
+    let used = clock::cpu_time()
+        .saturating_sub(meter.cpu_before)
+        .saturating_sub(GRACE);
+    let due = used.mul_f64(100.0 / meter.cpu_percentage);
+    if let Some(debt) = due.checked_sub(started.elapsed()) {
+        if debt >= Duration::from_micros(500) {
+            clock::sleep(debt);
+        }
+    }
+}

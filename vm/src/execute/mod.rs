@@ -1,0 +1,169 @@
+//! Runs one public function of a unit in a fresh virtual machine.
+
+pub mod executor;
+pub mod failure;
+pub mod meter;
+mod outcome;
+
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::Arc;
+
+use rune::runtime::{GeneratorState, RuntimeContext, VmError, VmResult};
+use rune::{ItemBuf, Unit, Value, Vm};
+
+use crate::child::{self, Fatal, Limits, Preloaded};
+use crate::convert::{self, Refusal};
+use crate::frames::v1::{ExecutionError, ExecutionErrorKind};
+use crate::frames::vm::{execute_result, ExecuteJob, ExecuteResult};
+use crate::unit::{self, Function, Loaded};
+use executor::{block_on, Stop};
+
+/// How a run of the virtual machine ended.
+enum Ended {
+    Returned(Value),
+    Error(VmError),
+    Stopped(Stop),
+    Refused(Refusal),
+    Panicked(String),
+}
+
+/// Loads the unit, runs the function, converts what it returns. Nothing of the script is ever dropped.
+pub fn execute(
+    preloaded: &Preloaded,
+    mask: u32,
+    job: &ExecuteJob,
+    limits: &Limits,
+) -> ExecuteResult {
+    let outcome = match prepare(job) {
+        Ok((loaded, function)) => run(preloaded, mask, job, limits, loaded, &function),
+        Err(error) => execute_result::Outcome::Error(error),
+    };
+    ExecuteResult {
+        outcome: Some(outcome),
+        operations_count: meter::operations(),
+        memory_bytes: meter::peak_memory(),
+    }
+}
+
+fn prepare(job: &ExecuteJob) -> Result<(Loaded, Function), ExecutionError> {
+    let loaded = unit::decode(&job.unit)
+        .map_err(|message| failure::plain(ExecutionErrorKind::Internal, message))?;
+    let refused = |message| {
+        Err(failure::plain(
+            ExecutionErrorKind::InvalidArguments,
+            message,
+        ))
+    };
+    let name = job.function.trim_start_matches("::");
+    let Some(function) = loaded
+        .functions
+        .iter()
+        .find(|function| function.name == name)
+    else {
+        let public: Vec<_> = loaded
+            .functions
+            .iter()
+            .filter(|f| f.is_public)
+            .map(|f| f.name.as_str())
+            .collect();
+        return refused(format!(
+            "expected one of the script's public functions ({}), got `{name}`",
+            public.join(", ")
+        ));
+    };
+    if !function.is_public {
+        return refused(format!(
+            "expected a public function, but `{name}` is private; declare it `pub fn {name}`"
+        ));
+    }
+    if function.parameters.len() != job.arguments.len() {
+        return refused(format!(
+            "expected {} arguments ({}), got {}",
+            function.parameters.len(),
+            function.parameters.join(", "),
+            job.arguments.len()
+        ));
+    }
+    let function = function.clone();
+    Ok((loaded, function))
+}
+
+fn run(
+    preloaded: &Preloaded,
+    mask: u32,
+    job: &ExecuteJob,
+    limits: &Limits,
+    loaded: Loaded,
+    function: &Function,
+) -> execute_result::Outcome {
+    let runtime = preloaded.runtime(mask);
+    let collector = preloaded.collector(mask);
+    let unit = Arc::new(loaded.unit);
+    let ended = meter::metered(limits, || {
+        let ended = catch_unwind(AssertUnwindSafe(|| {
+            call(&runtime, &unit, job, function, limits)
+        }))
+        .unwrap_or_else(|panic| Ended::Panicked(failure::panic_text(&*panic)));
+        outcome::settle(ended, limits, &collector)
+    });
+    let place = failure::Places {
+        unit: &unit,
+        sources: &loaded.sources,
+    };
+    let fatal = child::with(|session| session.fatal.clone()).flatten();
+    let outcome = outcome::report(ended, fatal, limits, &place);
+    std::mem::forget((unit, loaded.sources, runtime));
+    outcome
+}
+
+fn call(
+    runtime: &Arc<RuntimeContext>,
+    unit: &Arc<Unit>,
+    job: &ExecuteJob,
+    function: &Function,
+    limits: &Limits,
+) -> Ended {
+    let mut arguments = Vec::with_capacity(job.arguments.len());
+    for (value, name) in job.arguments.iter().zip(&function.parameters) {
+        match convert::to_rune(value, limits.value_depth) {
+            Ok(value) => arguments.push(value),
+            Err(Refusal::Unfit(reason)) => {
+                return Ended::Refused(Refusal::Unfit(format!(
+                    "the argument `{name}` cannot be passed: {reason}"
+                )))
+            }
+            Err(refusal) => return Ended::Refused(refusal),
+        }
+    }
+    // Leaked on purpose, as everything that holds values of the script: dropping deep ones overflows the stack.
+    let vm = Box::leak(Box::new(Vm::new(runtime.clone(), unit.clone())));
+    let path = match ItemBuf::with_item(function.name.split("::")) {
+        Ok(path) => path,
+        Err(_) => return Ended::Stopped(Stop::Fatal(Fatal::memory(limits))),
+    };
+    let execution = match vm.execute(&path, arguments) {
+        Ok(execution) => Box::leak(Box::new(execution)),
+        Err(error) => return Ended::Error(error),
+    };
+    let mut yielded = rune::alloc::Vec::new();
+    loop {
+        match block_on(execution.async_resume()) {
+            Err(stop) => return Ended::Stopped(stop),
+            Ok(VmResult::Err(error)) => return Ended::Error(error),
+            Ok(VmResult::Ok(GeneratorState::Yielded(value))) => {
+                if yielded.try_push(value).is_err() {
+                    return Ended::Stopped(Stop::Fatal(Fatal::memory(limits)));
+                }
+            }
+            Ok(VmResult::Ok(GeneratorState::Complete(value))) => {
+                if !function.is_generator || outcome::is_err(&value) {
+                    return Ended::Returned(value);
+                }
+                return match Value::vec(yielded) {
+                    Ok(list) => Ended::Returned(list),
+                    Err(_) => Ended::Stopped(Stop::Fatal(Fatal::memory(limits))),
+                };
+            }
+        }
+    }
+}

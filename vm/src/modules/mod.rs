@@ -1,0 +1,77 @@
+//! The modules that a script sees beside the Rune core, one file each.
+
+pub mod basic;
+pub mod host;
+pub mod io;
+#[cfg(test)]
+pub mod probe;
+
+use rune::{Context, ContextError};
+
+use crate::frames::v1::ModuleInfo;
+
+/// A module that may be installed, by the path that scripts import.
+pub struct Known {
+    pub path: &'static str,
+    pub install: Option<fn(&mut Context) -> Result<(), ContextError>>,
+}
+
+/// Every module that Crucible defines. Those without an `install` are named so that a script which imports one learns
+/// that its level lacks it, rather than that it does not exist.
+pub const KNOWN: &[Known] = &[
+    Known {
+        path: "crucible::basic",
+        install: Some(|context| context.install(basic::module()?)),
+    },
+    #[cfg(test)]
+    Known {
+        path: "crucible::probe",
+        install: Some(|context| context.install(probe::module()?)),
+    },
+    Known {
+        path: "crucible::http",
+        install: None,
+    },
+    Known {
+        path: "crucible::json",
+        install: None,
+    },
+    Known {
+        path: "crucible::fs",
+        install: None,
+    },
+    Known {
+        path: "crucible::process",
+        install: None,
+    },
+    Known {
+        path: "crucible::net",
+        install: None,
+    },
+];
+
+/// A context with the Rune core and the modules whose bit is set, in the order of [`KNOWN`].
+pub fn context(mask: u32) -> Result<Context, ContextError> {
+    let mut context = Context::with_config(false)?;
+    context.install(io::module()?)?;
+    for (bit, known) in KNOWN.iter().enumerate() {
+        if let (true, Some(install)) = (mask & (1 << bit) != 0, known.install) {
+            install(&mut context)?;
+        }
+    }
+    Ok(context)
+}
+
+/// The bits of those modules that exist and are named in `paths`.
+pub fn mask(paths: &[String]) -> u32 {
+    KNOWN
+        .iter()
+        .enumerate()
+        .filter(|(_, known)| known.install.is_some() && paths.iter().any(|path| path == known.path))
+        .fold(0, |mask, (bit, _)| mask | 1 << bit)
+}
+
+/// What each installable module offers, for people.
+pub fn catalogue() -> Vec<ModuleInfo> {
+    vec![basic::info()]
+}
