@@ -46,7 +46,7 @@ func Dial(address string, options ...grpc.DialOption) (*Client, error) {
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultServiceConfig(ServiceConfig),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxMessageBytes)),
-		// Finds a dead server while a silent script is awaited. The server permits a ping every ten seconds.
+		// Finds a dead server while a silent script is awaited. The server permits a ping every five seconds.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
 	}
 	connection, err := grpc.NewClient(address, append(defaults, options...)...)

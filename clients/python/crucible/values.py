@@ -99,13 +99,15 @@ def _fields(natives: Mapping[Any, Any], path: str, depth: int) -> dict[str, Valu
 
 
 def _integer(native: int, path: str) -> Value:
-    if isinstance(native, UInt64) and 0 <= native <= _U64_MAX:
-        return Value(uint_value=native)
-    if _I64_MIN <= native <= _I64_MAX:
+    unsigned = isinstance(native, UInt64)
+    if not unsigned and _I64_MIN <= native <= _I64_MAX:
         return Value(int_value=native)
     if 0 <= native <= _U64_MAX:
         return Value(uint_value=native)
-    message = f"{path}: expected an integer from -2**63 to 2**64 - 1, got {native}; send it as a str or float"
+    least = "0" if unsigned else "-2**63"
+    message = (
+        f"{path}: expected an integer from {least} to 2**64 - 1, got {native}; send it as a str or float"
+    )
     raise ValueError(message)
 
 

@@ -76,7 +76,7 @@ export class Client {
   /** A client of the server at an address such as `127.0.0.1:50051`, or `https://host:port` for an encrypted connection. */
   constructor(address: string) {
     const baseUrl = address.includes("://") ? address : `http://${address}`;
-    // Finds a dead server while a silent script is awaited. The server permits a ping every ten seconds.
+    // Finds a dead server while a silent script is awaited. The server permits a ping every five seconds.
     this.#session = new Http2SessionManager(baseUrl, { pingIntervalMs: 30_000, pingTimeoutMs: 10_000 });
     const transport = createGrpcTransport({ baseUrl, sessionManager: this.#session, readMaxBytes: 64 * 1024 * 1024 });
     this.stub = createClient(ScriptService, transport);

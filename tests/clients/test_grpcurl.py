@@ -1,0 +1,109 @@
+"""A stranger with grpcurl: no .proto file at hand, only what the server tells by reflection."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import pytest
+
+SERVICE = "crucible.v1.ScriptService"
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+class Server(Protocol):
+    """What the server fixture gives."""
+
+    address: str
+
+
+@pytest.fixture
+def grpcurl(run_program: Run, server: Server) -> Run:
+    """Runs grpcurl against the server: flags first, then what to do."""
+
+    def call(*words: str, flags: tuple[str, ...] = (), stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return run_program(
+            ["grpcurl", "-plaintext", "-max-time", "60", *flags, server.address, *words], stdin=stdin
+        )
+
+    return call
+
+
+def test_it_lists_the_services(grpcurl: Run) -> None:
+    done = grpcurl("list")
+    assert done.returncode == 0, done.stderr
+    assert {
+        SERVICE,
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+    } <= set(done.stdout.split())
+    assert f"{SERVICE}.ExecuteScriptStream" in grpcurl("list", SERVICE).stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("symbol", "comment"),
+    [
+        (SERVICE, "// Compiles a source and stores it."),
+        (f"{SERVICE}.ExecuteScript", "// Runs a function to its end."),
+        ("crucible.v1.Value", "// A value that enters or leaves a script."),
+        ("crucible.v1.Value", "// Rune's `i64`."),
+        ("crucible.v1.ErrorKind", "// The source does not compile."),
+        ("grpc.health.v1.Health", "// Check gets the health of the specified service."),
+    ],
+)
+def test_it_describes_with_comments(grpcurl: Run, symbol: str, comment: str) -> None:
+    done = grpcurl("describe", symbol)
+    assert done.returncode == 0, done.stderr
+    assert comment in done.stdout
+
+
+def test_it_does_not_find_what_is_not_there(grpcurl: Run) -> None:
+    done = grpcurl("describe", "crucible.v1.Absent")
+    assert done.returncode != 0
+    assert "not known here" in done.stderr or "not found" in done.stderr.lower()
+
+
+def execute(
+    grpcurl: Run, context: dict[str, Any], method: str = "ExecuteScript"
+) -> subprocess.CompletedProcess[str]:
+    return grpcurl(
+        f"{SERVICE}/{method}", flags=("-d", json.dumps({"context": context, "include_return_json": True}))
+    )
+
+
+def test_it_runs_a_script(grpcurl: Run) -> None:
+    source = {"source": 'pub fn main(name) { println!("hello {}", name); #{ n: 7, who: name } }'}
+    done = execute(grpcurl, {"source": source, "arguments_json": '{"name": "you"}'})
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)["result"]
+    assert result["success"] is True
+    assert result["stdout"] == "hello you\n"
+    assert json.loads(result["returnJson"]) == {"n": 7, "who": "you"}
+
+
+def test_it_streams_a_script(grpcurl: Run) -> None:
+    source = {"source": 'pub fn main() { for n in 0..3 { println!("{}", n); } }'}
+    done = execute(grpcurl, {"source": source}, "ExecuteScriptStream")
+    assert done.returncode == 0, done.stderr
+    decoder, chunks, rest = json.JSONDecoder(), [], done.stdout.lstrip()
+    while rest:
+        message, end = decoder.raw_decode(rest)
+        chunks.append(message["chunk"])
+        rest = rest[end:].lstrip()
+    assert "".join(chunk.get("stdout", "") for chunk in chunks) == "0\n1\n2\n"
+    assert chunks[-1]["complete"]["success"] is True
+
+
+def test_it_shows_the_details_of_an_error(grpcurl: Run) -> None:
+    done = execute(grpcurl, {"script_id": "0" * 64})
+    assert done.returncode != 0
+    assert "NotFound" in done.stderr
+    assert "SCRIPT_NOT_FOUND" in done.stderr
+
+
+def test_it_asks_for_the_health(grpcurl: Run) -> None:
+    done = grpcurl("grpc.health.v1.Health/Check", flags=("-d", json.dumps({"service": SERVICE})))
+    assert json.loads(done.stdout) == {"status": "SERVING"}

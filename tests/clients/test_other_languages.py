@@ -1,0 +1,77 @@
+"""The clients for Go and TypeScript: their contract and example programs against a real server."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+CLIENTS = Path(__file__).resolve().parents[2] / "clients"
+CONTRACT = {"compile", "values", "stream", "unknown script", "syntax error", "failure", "cancel", "lost call"}
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+class Server(Protocol):
+    """What the server fixture gives."""
+
+    address: str
+
+
+@pytest.fixture(scope="module")
+def go(run_program: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the built programs of the Go client."""
+    folder = tmp_path_factory.mktemp("go")
+    vetted = run_program(["go", "vet", "./..."], folder=CLIENTS / "go")
+    assert vetted.returncode == 0, vetted.stderr
+    built = run_program(["go", "build", "-o", folder, "./contract", "./example"], folder=CLIENTS / "go")
+    assert built.returncode == 0, built.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def typescript(run_program: Run) -> Path:
+    """The folder with the built programs of the TypeScript client."""
+    folder = CLIENTS / "typescript"
+    if not (folder / "node_modules").exists():
+        installed = run_program(["npm", "ci"], folder=folder)
+        assert installed.returncode == 0, installed.stderr
+    built = run_program(["npm", "run", "build"], folder=folder)
+    assert built.returncode == 0, built.stdout + built.stderr
+    return folder / "dist"
+
+
+def assert_contract(run_program: Run, words: Sequence[str | Path]) -> None:
+    done = run_program(words)
+    kept = {line.removeprefix("ok - ") for line in done.stdout.splitlines() if line.startswith("ok - ")}
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert kept == CONTRACT
+
+
+def test_the_go_client_keeps_its_contract(run_program: Run, go: Path, server: Server) -> None:
+    assert_contract(run_program, [go / "contract", "-server", server.address])
+
+
+def test_the_go_example_runs(run_program: Run, go: Path, server: Server) -> None:
+    done = run_program([go / "example", "-server", server.address])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("2\n3\n5\n")
+    assert "15 primes" in done.stdout
+
+
+def test_the_typescript_client_keeps_its_contract(run_program: Run, typescript: Path, server: Server) -> None:
+    assert_contract(run_program, ["node", typescript / "contract.js", server.address])
+
+
+def test_the_typescript_example_runs(run_program: Run, typescript: Path, server: Server) -> None:
+    done = run_program(["node", typescript / "example.js", server.address])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("2\n3\n5\n")
+    assert "15 primes" in done.stdout
+
+
+def test_a_contract_program_fails_without_a_server(run_program: Run, go: Path, typescript: Path) -> None:
+    assert run_program([go / "contract", "-server", "127.0.0.1:1"]).returncode == 1
+    assert run_program(["node", typescript / "contract.js", "127.0.0.1:1"]).returncode == 1
