@@ -11,6 +11,7 @@ from typing import Protocol
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+CLIENTS = ROOT / "clients"
 
 
 class RunProgram(Protocol):
@@ -43,3 +44,26 @@ def run_program() -> RunProgram:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def go(run_program: RunProgram, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the built programs of the Go client."""
+    folder = tmp_path_factory.mktemp("go")
+    vetted = run_program(["go", "vet", "./..."], folder=CLIENTS / "go")
+    assert vetted.returncode == 0, vetted.stderr
+    built = run_program(["go", "build", "-o", folder, "./contract", "./example"], folder=CLIENTS / "go")
+    assert built.returncode == 0, built.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def typescript(run_program: RunProgram) -> Path:
+    """The folder with the built programs of the TypeScript client."""
+    folder = CLIENTS / "typescript"
+    if not (folder / "node_modules").exists():
+        installed = run_program(["npm", "ci"], folder=folder)
+        assert installed.returncode == 0, installed.stderr
+    built = run_program(["npm", "run", "build"], folder=folder)
+    assert built.returncode == 0, built.stdout + built.stderr
+    return folder / "dist"

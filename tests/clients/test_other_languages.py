@@ -7,9 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-import pytest
-
-CLIENTS = Path(__file__).resolve().parents[2] / "clients"
 CONTRACT = {"compile", "values", "stream", "unknown script", "syntax error", "failure", "cancel", "lost call"}
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -18,29 +15,6 @@ class Server(Protocol):
     """What the server fixture gives."""
 
     address: str
-
-
-@pytest.fixture(scope="module")
-def go(run_program: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the built programs of the Go client."""
-    folder = tmp_path_factory.mktemp("go")
-    vetted = run_program(["go", "vet", "./..."], folder=CLIENTS / "go")
-    assert vetted.returncode == 0, vetted.stderr
-    built = run_program(["go", "build", "-o", folder, "./contract", "./example"], folder=CLIENTS / "go")
-    assert built.returncode == 0, built.stderr
-    return folder
-
-
-@pytest.fixture(scope="module")
-def typescript(run_program: Run) -> Path:
-    """The folder with the built programs of the TypeScript client."""
-    folder = CLIENTS / "typescript"
-    if not (folder / "node_modules").exists():
-        installed = run_program(["npm", "ci"], folder=folder)
-        assert installed.returncode == 0, installed.stderr
-    built = run_program(["npm", "run", "build"], folder=folder)
-    assert built.returncode == 0, built.stdout + built.stderr
-    return folder / "dist"
 
 
 def assert_contract(run_program: Run, words: Sequence[str | Path]) -> None:

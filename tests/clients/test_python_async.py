@@ -29,18 +29,16 @@ async def client(server: Server) -> AsyncIterator[crucible.AsyncClient]:
 
 async def test_compiles_and_runs(client: crucible.AsyncClient) -> None:
     script = await client.compile(ECHO)
-    native = {"list": [1, 1.0, None, b"\xff"], "big": 2**64 - 1}
-    assert repr((await client.run(script, args={"x": native})).value) in (
-        repr(native),
-        repr(dict(reversed(native.items()))),
-    )
+    native = {"list": [1, 1.0, None, b"\xff", 2**64 - 1]}
+    assert repr((await client.run(script, args={"x": native})).value) == repr(native)
     with pytest.raises(crucible.CompilationError):
         await client.compile("pub fn main( {")
     assert not (await client.check("pub fn main( {")).script
 
 
 async def test_output_is_streamed(client: crucible.AsyncClient) -> None:
-    async with client.stream('pub fn main() { println!("a"); eprintln!("b"); 7 }') as stream:
+    source = 'use crucible::basic::eprintln; pub fn main() { println!("a"); eprintln!("b"); 7 }'
+    async with client.stream(source) as stream:
         pieces = [(piece.stream, piece.text) async for piece in stream]
     assert pieces == [("stdout", "a\n"), ("stderr", "b\n")]
     assert stream.result is not None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -125,6 +127,28 @@ async def test_the_asynchronous_client_retries_too() -> None:
             assert (await client.run(SCRIPT)).value == 7
     assert len(servicer.execution_ids) == 3
     assert len(set(servicer.execution_ids)) == 1
+
+
+def test_the_typescript_client_retries_too(
+    run_program: Callable[..., subprocess.CompletedProcess[str]], typescript: Path
+) -> None:
+    program = f"""
+        import {{ Client }} from "{typescript}/index.js";
+        const client = new Client(process.argv[1]);
+        const {{ value }} = await client.run({{ source: "{SCRIPT}" }});
+        const stream = client.stream({{ source: "{SCRIPT}" }});
+        for await (const piece of stream) throw piece;
+        console.log(value, stream.result.value);
+        client.close();
+    """
+    run, stream = Refusing(2, UNAVAILABLE), Refusing(2, UNAVAILABLE)
+    run.stream = stream.stream  # type: ignore[method-assign]
+    with serving(run) as address:
+        done = run_program(["node", "--input-type=module", "--eval", program, address])
+    assert done.stdout == "7 7\n", done.stderr
+    for servicer in (run, stream):
+        assert len(servicer.execution_ids) == 3
+        assert len(set(servicer.execution_ids)) == 1
 
 
 def test_it_gives_up_after_four_tries() -> None:

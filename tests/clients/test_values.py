@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crucible import UInt64
@@ -38,6 +38,7 @@ def same(left: Any, right: Any) -> bool:
     return type(left) is type(right) and repr(left) == repr(right)
 
 
+@settings(deadline=None)
 @given(NATIVES)
 def test_values_come_back_exactly(native: Any) -> None:
     over_the_wire = Value.FromString(to_value(native).SerializeToString())
