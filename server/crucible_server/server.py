@@ -8,9 +8,10 @@ from importlib.metadata import PackageNotFoundError, version
 
 import grpc
 import structlog
-from crucible.vm.v1 import zygote_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
 
+from crucible.vm.v1 import zygote_pb2
 from crucible_server.api.records import Presenter
 from crucible_server.api.reflection import add_reflection
 from crucible_server.api.script_service import SERVICE, ScriptService
@@ -22,8 +23,6 @@ from crucible_server.errors import ErrorKind, ServiceError
 from crucible_server.policy.grants import Grants
 from crucible_server.store import Store
 
-_CACHE_BYTES = 256 * 1024 * 1024
-_MAX_QUEUE = 1000
 _DRAIN_EXTRA = 5.0
 _KEEPALIVE = (
     # Agreed with the clients: a dead peer is noticed within half a minute, a busy one is not suspected.
@@ -45,7 +44,7 @@ class Server:
         self._store: Store | None = None
         self._engine: Engine | None = None
         self._grpc: grpc.aio.Server | None = None
-        self._health: health.aio.HealthServicer | None = None
+        self._health: HealthServicer | None = None
         self._closed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self.address = ""
@@ -70,6 +69,7 @@ class Server:
 
     async def _start(self) -> None:
         config = self._config
+        script_engine = config.engine
         config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._store = await Store.open(config.store_url, synchronous=config.store_synchronous)
         seal = UnitSeal.open(config.unit_key_file)
@@ -80,9 +80,9 @@ class Server:
             spare_children=config.spare_children,
             spare_limits=zygote_pb2.ChildLimits(heap_bytes=bounds.widest_heap(grants.jailed_limits())),
             max_concurrent_executions=config.max_concurrent_executions,
-            max_queued_executions=_MAX_QUEUE,
-            cache_entries=config.engine.max_cache_size if config.engine.enable_caching else 0,
-            cache_bytes=_CACHE_BYTES,
+            max_queued_executions=config.max_queued_executions,
+            cache_entries=script_engine.max_cache_size if script_engine.enable_caching else 0,
+            cache_bytes=script_engine.max_cache_bytes,
             retention_ns=retention_ns,
         )
         self._engine = engine = Engine(settings, self._store, seal)
@@ -95,7 +95,7 @@ class Server:
                 ("grpc.so_reuseport", 0),
             )
         )
-        self._health = health.aio.HealthServicer()
+        self._health = HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         presenter = Presenter(
             version=server_version(),
@@ -112,7 +112,7 @@ class Server:
         except RuntimeError as error:
             raise ServiceError(
                 ErrorKind.ERROR_KIND_CONFIGURATION_ERROR,
-                f"cannot listen on {config.listen}: is another server there? Choose another address with --listen",
+                f"cannot listen on {config.listen}: is another server there? Choose another with --listen",
             ) from error
         host = config.listen.rpartition(":")[0]
         self.address = f"{host}:{port}"
@@ -137,7 +137,7 @@ class Server:
             await self._health.set(name, serving)
 
     async def stop(self, grace: float | None = None) -> None:
-        """Takes nothing new, lets what runs finish for `grace` seconds, ends the rest, leaves no process behind."""
+        """Takes nothing new, lets what runs finish for `grace` seconds, ends the rest, leaves no process."""
         seconds = self._config.grace_period if grace is None else grace
         if self._engine is not None and self._store is not None:
             await self._engine.stop(seconds)

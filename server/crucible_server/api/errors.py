@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import grpc
-from crucible.v1 import error_pb2
 from google.protobuf import any_pb2, message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
+from crucible.v1 import error_pb2
 from crucible_server.errors import ServiceError
 from crucible_server.store import StoreError, StoreErrorKind
 
@@ -67,11 +67,15 @@ def to_status(error: ServiceError) -> tuple[grpc.StatusCode, str, bytes]:
     if error.quota:
         details.append(
             error_details_pb2.QuotaFailure(
-                violations=[error_details_pb2.QuotaFailure.Violation(subject=error.quota, description=text[:200])]
+                violations=[
+                    error_details_pb2.QuotaFailure.Violation(subject=error.quota, description=text[:200])
+                ]
             )
         )
     if error.violations:
-        details.append(_bad_request(error, MAX_DETAILS_BYTES - 512 - sum(d.ByteSize() for d in details) - len(text)))
+        details.append(
+            _bad_request(error, MAX_DETAILS_BYTES - 512 - sum(d.ByteSize() for d in details) - len(text))
+        )
     for detail in details:
         packed = any_pb2.Any()
         packed.Pack(detail)

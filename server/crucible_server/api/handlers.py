@@ -36,10 +36,13 @@ async def _translate(context: Context, error: Exception) -> NoReturn:
         await abort(context, error)
     if isinstance(error, StoreError):
         await abort(context, errors.of_store(error))
-    log.exception("rpc_failed", exc_info=error)
+    log.error("rpc_failed", exc_info=error)
     await abort(
         context,
-        ServiceError(ErrorKind.ERROR_KIND_INTERNAL_ERROR, f"a fault of the server ({type(error).__name__}); see its log"),
+        ServiceError(
+            ErrorKind.ERROR_KIND_INTERNAL_ERROR,
+            f"a fault of the server ({type(error).__name__}); see its log",
+        ),
     )
 
 
@@ -88,7 +91,8 @@ def unimplemented(method: MethodDescriptor) -> grpc.RpcMethodHandler[bytes, Mess
 
     async def refuse(_request: Message, _context: Context) -> Message:
         raise ServiceError(
-            ErrorKind.ERROR_KIND_UNIMPLEMENTED, f"{method.name} is part of the contract, but not served by this version"
+            ErrorKind.ERROR_KIND_UNIMPLEMENTED,
+            f"{method.name} is part of the contract, but not served by this version",
         )
 
     return unary(GetMessageClass(method.input_type), refuse)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crucible.v1 import execution_pb2, security_pb2, server_info_pb2, value_pb2
-
 from crucible_server.engine import values
 from crucible_server.engine.engine import Engine, Status
 from crucible_server.engine.execution import Execution, state_of
@@ -85,10 +84,10 @@ class Presenter:
             script_id=record.script_id,
             script_name=record.script_name,
             function=record.function,
-            state=execution_pb2.ExecutionState.ValueType(record.state),
+            state=execution_pb2.ExecutionState.Name(record.state),
             detached=record.detached,
             principal=record.principal,
-            security_level=security_pb2.SecurityLevel.ValueType(record.security_level),
+            security_level=security_pb2.SecurityLevel.Name(record.security_level),
             last_sequence=record.last_sequence,
             redacted=record.redacted,
         )
@@ -109,7 +108,10 @@ class Presenter:
         if status != Status.SERVICE_STATUS_HEALTHY:
             message = f"the service is {Status.Name(status).removeprefix('SERVICE_STATUS_').lower()}"
         elif not engine.interpreter.alive:
-            status, message = Status.SERVICE_STATUS_UNHEALTHY, "the interpreter is down and is being restarted"
+            status, message = (
+                Status.SERVICE_STATUS_UNHEALTHY,
+                "the interpreter is down and is being restarted",
+            )
         health = server_info_pb2.HealthStatus(status=status, message=message)
         health.timestamp.GetCurrentTime()
         health.isolation_layers.extend(engine.interpreter.ready.layers)

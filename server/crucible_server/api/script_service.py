@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import grpc
+
 from crucible.v1 import execution_pb2
 from crucible.v1 import script_service_pb2 as pb
-
 from crucible_server.api import handlers
 from crucible_server.api.handlers import Context
 from crucible_server.api.records import Presenter
@@ -128,7 +128,9 @@ class ScriptService:
                 sequence, result = item
                 yield self._presenter.last_chunk(execution_id, sequence, result, with_json)
 
-    async def _cancel(self, request: pb.CancelExecutionRequest, context: Context) -> pb.CancelExecutionResponse:
+    async def _cancel(
+        self, request: pb.CancelExecutionRequest, context: Context
+    ) -> pb.CancelExecutionResponse:
         observed = await self._engine.cancel(
             self._caller(context).tenant, _id(request.execution_id), request.reason
         )

@@ -77,7 +77,5 @@ def duration(text: str) -> Duration:
     match = _DURATION.fullmatch(text)
     nanoseconds = round(float(match[1]) * _UNITS[match[2] or "s"]) if match else 0
     if not 0 < nanoseconds < 10**9 * 315_576_000_000:
-        raise CommandError(
-            Exit.USAGE, f"--timeout {text!r}: expected a time above zero, such as 500ms, 5s or 2m"
-        )
+        raise CommandError(Exit.USAGE, f"--timeout {text!r}: expected a time above zero, such as 500ms, 5s or 2m")
     return Duration(seconds=nanoseconds // 10**9, nanos=nanoseconds % 10**9)

@@ -37,9 +37,7 @@ async def compile_script(source: script_pb2.ScriptSource, level: Level, server: 
     """Has the server compile the source. Raises CommandError."""
     async with connect(server) as client:
         context = script_pb2.CompilationContext(security_level=level.to_proto())
-        return await client.stub.CompileScript(
-            script_service_pb2.CompileScriptRequest(source=source, context=context)
-        )
+        return await client.stub.CompileScript(script_service_pb2.CompileScriptRequest(source=source, context=context))
 
 
 def _to_text(response: Response, file: Path) -> str:

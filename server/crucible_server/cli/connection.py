@@ -97,8 +97,7 @@ def _command_error(status: grpc.RpcError, address: str) -> CommandError:
     if isinstance(error, Unavailable) and not details:
         return CommandError(
             Exit.UNREACHABLE,
-            f"no server answers at {address}: start one with `crucible serve`, or leave --server out "
-            f"({error.message})",
+            f"no server answers at {address}: start one with `crucible serve`, or leave --server out ({error.message})",
         )
     lines = [f"{error.kind.lower() or 'server'}: {error.message}"]
     lines += [f"  {fault.field}: {fault.description}" for fault in error.violations]

@@ -20,7 +20,7 @@ from crucible_server.cli.arguments import Level, arguments_json, duration
 from crucible_server.cli.connection import complete, connect
 from crucible_server.cli.exits import Exit
 from crucible_server.cli.source import read_source
-from crucible_server.cli.terminal import CommandError, emit
+from crucible_server.cli.terminal import CommandError, OutputClosedError, emit
 
 _CANCEL_SECONDS = 5.0
 _LINE = 100
@@ -81,7 +81,7 @@ async def _run(
         context.script_id = compiled.script.script_id
         try:
             result = await _follow(client, context, output)
-        except (asyncio.CancelledError, BrokenPipeError):
+        except (asyncio.CancelledError, OutputClosedError):
             await _cancel(client, context.execution_id)
             raise
         output.end(result)
@@ -110,9 +110,7 @@ async def _follow(
 
 async def _cancel(client: AsyncClient, execution_id: str) -> None:
     # Losing the call would end the script too; asking makes sure that it has ended before we go.
-    request = script_service_pb2.CancelExecutionRequest(
-        execution_id=execution_id, reason="interrupted by the user"
-    )
+    request = script_service_pb2.CancelExecutionRequest(execution_id=execution_id, reason="interrupted by the user")
     try:
         await client.stub.CancelExecution(request, timeout=_CANCEL_SECONDS)
     except grpc.RpcError as error:

@@ -10,7 +10,7 @@ from crucible.v1 import script_pb2
 from crucible_server.cli.exits import Exit
 from crucible_server.cli.terminal import CommandError
 
-_INCLUDE = re.compile(r"^\s*(?:pub(?:\([a-z ]+\))?\s+)?mod\s+([A-Za-z_][A-Za-z0-9_]*)\s*;", re.MULTILINE)
+_INCLUDE = re.compile(r"\bmod\s+([A-Za-z_][A-Za-z0-9_]*)\s*;")
 
 
 def read_source(file: Path) -> script_pb2.ScriptSource:
@@ -20,9 +20,7 @@ def read_source(file: Path) -> script_pb2.ScriptSource:
     CommandError when a file cannot be read or is not UTF-8.
     """
     if str(file) == "-":
-        return script_pb2.ScriptSource(
-            source=_decode(sys.stdin.buffer.read(), "standard input"), file_name="stdin.rn"
-        )
+        return script_pb2.ScriptSource(source=_decode(sys.stdin.buffer.read(), "standard input"), file_name="stdin.rn")
     source = script_pb2.ScriptSource(source=_read(file), file_name=file.name)
     _include(source, source.source, file.parent, Path())
     return source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from typing import TextIO
@@ -20,15 +21,27 @@ class CommandError(Exception):
         self.exit = exit_code
 
 
+class OutputClosedError(CommandError):
+    """Nobody reads our output any more, as in `crucible run .. | head`."""
+
+    def __init__(self) -> None:
+        super().__init__(Exit.BROKEN_PIPE, "nobody reads the output")
+
+
 def emit(stream: TextIO, text: str) -> None:
     """Writes text at once. On a terminal, control characters of the script are shown instead of obeyed.
 
-    Raises BrokenPipeError when nobody reads.
+    Raises OutputClosedError when nobody reads.
     """
     if stream.isatty():
         text = _CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
-    stream.write(text)
-    stream.flush()
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        # Python flushes what is left at exit, and would complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        raise OutputClosedError from None
 
 
 def report(error: CommandError) -> None:

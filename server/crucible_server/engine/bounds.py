@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable
 
 from crucible.vm.v1 import child_pb2, zygote_pb2
-
 from crucible_server.engine import job
 from crucible_server.engine.values import MAX_DEPTH
 from crucible_server.policy.levels import Limits

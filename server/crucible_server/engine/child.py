@@ -14,9 +14,9 @@ import struct
 from collections.abc import Callable
 from typing import Protocol
 
-from crucible.vm.v1 import child_pb2, zygote_pb2
 from google.protobuf.message import DecodeError
 
+from crucible.vm.v1 import child_pb2, zygote_pb2
 from crucible_server.errors import ServiceError, unavailable
 
 _READ_SIZE = 128 * 1024
@@ -195,8 +195,8 @@ class Child:
         self._outgoing.clear()
 
     def _finish(self) -> None:
-        if self._at_eof and (self.exited is not None or self.zygote_lost or not self.pid):
-            if not self.ended.done():
-                self.ended.set_result(None)
-                if self.on_end is not None:
-                    self.on_end(self)
+        is_over = self._at_eof and (self.exited is not None or self.zygote_lost or not self.pid)
+        if is_over and not self.ended.done():
+            self.ended.set_result(None)
+            if self.on_end is not None:
+                self.on_end(self)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import secrets
 import time
@@ -11,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
-from crucible.v1 import execution_pb2, security_pb2, server_info_pb2, value_pb2
 
-from crucible_server.engine import bounds, values
+from crucible.v1 import execution_pb2, server_info_pb2, value_pb2
+from crucible.vm.v1 import zygote_pb2
+from crucible_server.engine import values
 from crucible_server.engine.admission import Admission, Ticket
 from crucible_server.engine.cache import CompiledUnit, UnitCache
 from crucible_server.engine.execution import Execution, State, bind_arguments
@@ -41,7 +43,7 @@ class EngineSettings:
 
     vm_path: Path
     spare_children: int
-    spare_limits: bounds.zygote_pb2.ChildLimits
+    spare_limits: zygote_pb2.ChildLimits
     max_concurrent_executions: int
     max_queued_executions: int
     cache_entries: int
@@ -104,10 +106,8 @@ class Engine:
         if self.status == Status.SERVICE_STATUS_STOPPED:
             return 0
         self._set_status(Status.SERVICE_STATUS_STOPPING)
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), grace)
-        except TimeoutError:
-            pass
         ended = len(self._live)
         for execution in list(self._live.values()):
             execution.end(Kind.EXECUTION_ERROR_KIND_INTERRUPTED, _INTERRUPTED)
@@ -146,7 +146,8 @@ class Engine:
             execution_id = f"exec-{secrets.token_hex(16)}"
         elif not _EXECUTION_ID.match(execution_id):
             raise invalid(
-                "context.execution_id", "expected at most 128 letters, digits, `_`, `-`, `.`; leave it empty for a new one"
+                "context.execution_id",
+                "expected at most 128 letters, digits, `_`, `-`, `.`; leave it empty for a new one",
             )
         digest = request_hash(context)
         if context.execution_id:
@@ -304,9 +305,7 @@ class Engine:
             )
 
 
-def _bind(
-    context: execution_pb2.ExecutionContext, unit: CompiledUnit, name: str
-) -> list[value_pb2.Value]:
+def _bind(context: execution_pb2.ExecutionContext, unit: CompiledUnit, name: str) -> list[value_pb2.Value]:
     function = unit.functions.get(name)
     if function is None or not function.is_public:
         public = [f.name for f in unit.script.functions if f.is_public]
@@ -323,7 +322,7 @@ def _bind(
             arguments = values.from_json(context.arguments_json, "context.arguments_json")
         for key, value in arguments.items():
             values.check(value, f'context.arguments["{key}"]')
-    except values.InvalidValue as error:
+    except values.InvalidValueError as error:
         raise invalid(error.path, error.description) from None
     ordered, wrong = bind_arguments(function, arguments)
     if wrong:

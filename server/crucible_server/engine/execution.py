@@ -8,7 +8,6 @@ import time
 
 from crucible.v1 import execution_pb2, script_pb2, value_pb2
 from crucible.vm.v1 import child_pb2
-
 from crucible_server.engine import bounds
 from crucible_server.engine.cache import CompiledUnit
 from crucible_server.engine.host_calls import HostCalls
@@ -92,7 +91,9 @@ class Execution:
             raise
         self.begun.set_result(existing)
         if existing is not None:
-            self.finished.set_exception(unavailable("the execution id was taken a moment ago; ask again", 0.1))
+            self.finished.set_exception(
+                unavailable("the execution id was taken a moment ago; ask again", 0.1)
+            )
             self.output.close()
         return existing is None
 
@@ -104,7 +105,9 @@ class Execution:
         await asyncio.wait((turn, self._waiting), return_when=asyncio.FIRST_COMPLETED)
         return self._ending is None
 
-    async def run(self, interpreter: Interpreter, store: Store, host_calls: HostCalls, retention_ns: int) -> None:
+    async def run(
+        self, interpreter: Interpreter, store: Store, host_calls: HostCalls, retention_ns: int
+    ) -> None:
         """Runs the script and stores the end. Sets `finished` when the end is stored, or with the error if it cannot be."""
         try:
             result = await self._result(interpreter, host_calls)
@@ -144,7 +147,11 @@ class Execution:
             child = await interpreter.take(limits)
         except ServiceError as error:
             # The record exists, so the caller gets a result that it can ask for again.
-            _fail(result, Kind.EXECUTION_ERROR_KIND_INTERNAL, f"no interpreter could be started: {error.message}")
+            _fail(
+                result,
+                Kind.EXECUTION_ERROR_KIND_INTERNAL,
+                f"no interpreter could be started: {error.message}",
+            )
             return result
         self.started_ns = self._start.start_time_ns = time.time_ns()
         self._job = job

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
+
 from crucible.v1 import value_pb2
 from crucible.vm.v1 import child_pb2
-
 from crucible_server.engine.job import HostCallError, HostCallHandler
 from crucible_server.store import ExecutionRecord
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crucible.v1 import execution_pb2, script_pb2
-
 from crucible_server.errors import ErrorKind, ServiceError
 
 UNIT_FORMAT = "1"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from functools import partial
 from pathlib import Path
 
 import structlog
-from crucible.vm.v1 import zygote_pb2
 
+from crucible.vm.v1 import zygote_pb2
 from crucible_server.engine.child import Child
 from crucible_server.engine.zygote import Zygote
 from crucible_server.errors import ServiceError, unavailable
@@ -111,7 +112,7 @@ class Interpreter:
             child = zygote.spawn(self._spare_limits)
             child.on_end = self._spare_ended
             self._spares.append(child)
-            child.spawned.add_done_callback(lambda done, child=child: self._spare_spawned(child, done))
+            child.spawned.add_done_callback(partial(self._spare_spawned, child))
 
     def _spare_spawned(self, child: Child, done: asyncio.Future[None]) -> None:
         if (done.cancelled() or done.exception() is not None) and child in self._spares:

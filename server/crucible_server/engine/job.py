@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from crucible.v1 import error_pb2, execution_pb2, value_pb2
 from crucible.vm.v1 import child_pb2
-
 from crucible_server.engine import values
 from crucible_server.engine.child import Child, FrameError
 from crucible_server.engine.output import OutputLog
@@ -156,7 +155,7 @@ class Job:
             raise FrameError(f"more than {MAX_CALLS_IN_FLIGHT} host calls in flight")
         try:
             values.check(call.arguments)
-        except values.InvalidValue as error:
+        except values.InvalidValueError as error:
             raise FrameError(f"host call arguments: {error}") from None
         task = asyncio.get_running_loop().create_task(self._answer(call))
         self._calls.add(task)
@@ -181,7 +180,7 @@ class Job:
         if outcome == "value" or result.error.HasField("value"):
             try:
                 values.check(value)
-            except values.InvalidValue as error:
+            except values.InvalidValueError as error:
                 raise FrameError(f"result: {error}") from None
             size = value.ByteSize()
             if self._limits.return_bytes and size > self._limits.return_bytes:
@@ -224,7 +223,9 @@ class Job:
             error.message = f"the interpreter broke the protocol and was killed: {child.violation}"
         elif exited is None:
             error.kind = Kind.EXECUTION_ERROR_KIND_CRASHED
-            error.message = "the interpreter's parent process died and took the script with it; it was not run again"
+            error.message = (
+                "the interpreter's parent process died and took the script with it; it was not run again"
+            )
         elif exited.signal == signal.SIGSYS:
             error.kind = Kind.EXECUTION_ERROR_KIND_SECURITY_VIOLATION
             error.message = "the interpreter attempted a forbidden system call and was killed"
@@ -233,11 +234,16 @@ class Job:
             error.limit_name = "max_cpu_time"
         elif exited.signal:
             error.kind = Kind.EXECUTION_ERROR_KIND_CRASHED
-            error.message = f"the interpreter was killed by {_signal_name(exited.signal)}; the script was not run again"
+            error.message = (
+                f"the interpreter was killed by {_signal_name(exited.signal)}; the script was not run again"
+            )
         else:
             error.kind, error.message = _EXITS.get(
                 exited.exit_code,
-                (Kind.EXECUTION_ERROR_KIND_CRASHED, f"the interpreter ended with code {exited.exit_code}, no result"),
+                (
+                    Kind.EXECUTION_ERROR_KIND_CRASHED,
+                    f"the interpreter ended with code {exited.exit_code}, no result",
+                ),
             )
             if error.kind == Kind.EXECUTION_ERROR_KIND_MEMORY_EXCEEDED:
                 error.limit_name, error.limit_value = "max_memory_bytes", self._limits.memory_bytes

@@ -7,8 +7,9 @@ import io
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from crucible.v1 import execution_pb2
 from google.protobuf.proto import parse_length_prefixed, serialize_length_prefixed
+
+from crucible.v1 import execution_pb2
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,8 @@ class OutputLog:
         """A closed log from what `dump` gave."""
         log = cls()
         stream = io.BytesIO(data)
-        while (message := parse_length_prefixed(execution_pb2.ExecutionChunk, stream)) is not None:
+        while stream.tell() < len(data):
+            message = parse_length_prefixed(execution_pb2.ExecutionChunk, stream)
             is_stderr = message.WhichOneof("chunk") == "stderr"
             text = message.stderr if is_stderr else message.stdout
             log.append(is_stderr, text, len(text.encode()))

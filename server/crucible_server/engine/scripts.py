@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
+
 from crucible.v1 import execution_pb2, script_pb2
 from crucible.vm.v1 import child_pb2
-
 from crucible_server.engine import bounds
 from crucible_server.engine.cache import CompiledUnit, UnitCache
 from crucible_server.engine.identity import Toolchain, UnitSeal, script_id, unit_key
@@ -175,7 +175,8 @@ class Scripts:
             return Compilation(None, diagnostics, rendered, cached=False)
         compiled = script_pb2.CompiledScript(
             script_id=script,
-            functions=sorted(result.functions, key=lambda f: not f.is_public),
+            functions=[f for f in result.functions if f.is_public]
+            + [f for f in result.functions if not f.is_public],
             modules=result.modules,
             security_level=grant.level,
             bytecode_bytes=len(result.unit),
@@ -225,13 +226,16 @@ def compilation_error(compilation: Compilation) -> ServiceError:
     errors = [d for d in compilation.diagnostics if d.severity == script_pb2.SEVERITY_ERROR]
     blocked = any(d.code.startswith("security.") for d in errors)
     first = errors[0] if errors else script_pb2.Diagnostic(message="the source does not compile")
-    place = f" at {first.span.file or 'main.rn'}:{first.span.line}:{first.span.column}" if first.span.line else ""
+    place = (
+        f" at {first.span.file or 'main.rn'}:{first.span.line}:{first.span.column}" if first.span.line else ""
+    )
     return ServiceError(
         ErrorKind.ERROR_KIND_SECURITY_VIOLATION if blocked else ErrorKind.ERROR_KIND_COMPILATION_ERROR,
         f"the script does not compile: {first.message}{place}"
         + (f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""),
         violations=tuple(
-            FieldViolation(f"context.source:{d.span.line}:{d.span.column}", d.message) for d in errors[:_MAX_VIOLATIONS]
+            FieldViolation(f"context.source:{d.span.line}:{d.span.column}", d.message)
+            for d in errors[:_MAX_VIOLATIONS]
         ),
         metadata={"line": str(first.span.line), "column": str(first.span.column), "code": first.code},
     )
@@ -259,8 +263,12 @@ def _failed(job: Job) -> Compilation:
     failure = job.failure
     assert failure is not None
     code = _LIMIT_CODES.get(failure.kind)
-    if code is None or failure.kind == Kind.EXECUTION_ERROR_KIND_CRASHED and "parent process" in failure.message:
-        raise ServiceError(ErrorKind.ERROR_KIND_UNAVAILABLE, f"compiling failed: {failure.message}", retry_after=0.5)
+    if code is None or (
+        failure.kind == Kind.EXECUTION_ERROR_KIND_CRASHED and "parent process" in failure.message
+    ):
+        raise ServiceError(
+            ErrorKind.ERROR_KIND_UNAVAILABLE, f"compiling failed: {failure.message}", retry_after=0.5
+        )
     message = f"while compiling: {failure.message}"
     diagnostic = script_pb2.Diagnostic(severity=script_pb2.SEVERITY_ERROR, message=message, code=code)
     return Compilation(None, (diagnostic,), f"error: {message}\n", cached=False)
@@ -268,5 +276,6 @@ def _failed(job: Job) -> Compilation:
 
 def _not_found(message: str) -> ServiceError:
     return ServiceError(
-        ErrorKind.ERROR_KIND_SCRIPT_NOT_FOUND, f"{message}; compile it first, or send its source with the call"
+        ErrorKind.ERROR_KIND_SCRIPT_NOT_FOUND,
+        f"{message}; compile it first, or send its source with the call",
     )

@@ -19,7 +19,7 @@ _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 _UINT64_MAX = 2**64 - 1
 
 
-class InvalidValue(ValueError):
+class InvalidValueError(ValueError):
     """A value that cannot cross the border; `path` says where in it, such as `$.orders[3]`."""
 
     def __init__(self, path: str, description: str) -> None:
@@ -32,16 +32,18 @@ def check(value: value_pb2.Value, path: str = "$") -> None:
     """Refuses unset kinds and more than 32 levels.
 
     Walks with a stack of its own, so that no depth that the decoder let through can exhaust Python's.
-    Raises InvalidValue with the path of the first offence.
+    Raises InvalidValueError with the path of the first offence.
     """
     stack: list[tuple[value_pb2.Value, str, int]] = [(value, path, 1)]
     while stack:
         current, where, depth = stack.pop()
         if depth > MAX_DEPTH:
-            raise InvalidValue(where, f"expected at most {MAX_DEPTH} levels of nesting; flatten the value")
+            raise InvalidValueError(where, f"expected at most {MAX_DEPTH} levels of nesting; flatten the value")
         kind = current.WhichOneof("kind")
         if kind is None:
-            raise InvalidValue(where, "expected a value with one kind set, got none; use null_value for nothing")
+            raise InvalidValueError(
+                where, "expected a value with one kind set, got none; use null_value for nothing"
+            )
         if kind == "list_value":
             stack.extend((v, f"{where}[{i}]", depth + 1) for i, v in enumerate(current.list_value.values))
         elif kind == "object_value":
@@ -51,17 +53,19 @@ def check(value: value_pb2.Value, path: str = "$") -> None:
 def from_json(text: str, path: str) -> dict[str, value_pb2.Value]:
     """Parses a JSON object into values by key.
 
-    Raises InvalidValue for anything but an object, for integers outside int64 and uint64, for duplicate keys and for
+    Raises InvalidValueError for anything but an object, for integers outside int64 and uint64, for duplicate keys and for
     more than 32 levels.
     """
     try:
         parsed = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
     except RecursionError:
-        raise InvalidValue(path, f"expected at most {MAX_DEPTH} levels of nesting; flatten the value") from None
+        raise InvalidValueError(
+            path, f"expected at most {MAX_DEPTH} levels of nesting; flatten the value"
+        ) from None
     except ValueError as error:
-        raise InvalidValue(path, f"expected a JSON object, got invalid JSON: {error}") from None
+        raise InvalidValueError(path, f"expected a JSON object, got invalid JSON: {error}") from None
     if not isinstance(parsed, dict):
-        raise InvalidValue(path, f"expected a JSON object of arguments by name, got {type(parsed).__name__}")
+        raise InvalidValueError(path, f"expected a JSON object of arguments by name, got {type(parsed).__name__}")
     return {key: _from_native(item, f"{path}.{key}", 1) for key, item in parsed.items()}
 
 
@@ -82,7 +86,7 @@ def _no_constant(name: str) -> object:
 
 def _from_native(item: object, path: str, depth: int) -> value_pb2.Value:
     if depth > MAX_DEPTH:
-        raise InvalidValue(path, f"expected at most {MAX_DEPTH} levels of nesting; flatten the value")
+        raise InvalidValueError(path, f"expected at most {MAX_DEPTH} levels of nesting; flatten the value")
     match item:
         case None:
             return value_pb2.Value(null_value=value_pb2.NullValue())
@@ -93,10 +97,10 @@ def _from_native(item: object, path: str, depth: int) -> value_pb2.Value:
                 return value_pb2.Value(int_value=item)
             if 0 <= item <= _UINT64_MAX:
                 return value_pb2.Value(uint_value=item)
-            raise InvalidValue(path, f"expected an integer of 64 bits, got {item}; pass it as a string")
+            raise InvalidValueError(path, f"expected an integer of 64 bits, got {item}; pass it as a string")
         case float():
             if not math.isfinite(item):
-                raise InvalidValue(path, "the number is too large for a double; pass it as a string")
+                raise InvalidValueError(path, "the number is too large for a double; pass it as a string")
             return value_pb2.Value(double_value=item)
         case str():
             return value_pb2.Value(string_value=item)
@@ -106,7 +110,7 @@ def _from_native(item: object, path: str, depth: int) -> value_pb2.Value:
         case dict():
             fields = {k: _from_native(v, f"{path}.{k}", depth + 1) for k, v in item.items()}
             return value_pb2.Value(object_value=value_pb2.ObjectValue(fields=fields))
-    raise InvalidValue(path, f"expected JSON, got {type(item).__name__}")
+    raise InvalidValueError(path, f"expected JSON, got {type(item).__name__}")
 
 
 def to_json(value: value_pb2.Value) -> str:

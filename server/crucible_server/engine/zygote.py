@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import structlog
-from crucible.vm.v1 import zygote_pb2
 from google.protobuf.message import DecodeError
 
+from crucible.vm.v1 import zygote_pb2
 from crucible_server.engine.child import Child
 from crucible_server.errors import ErrorKind, ServiceError, unavailable
 
@@ -224,7 +224,9 @@ class Zygote:
             loop.remove_writer(self._control.fileno())
             self._control.close()
         if self._ready is not None and not self._ready.done():
-            self._ready.set_exception(_cannot_start(self._vm_path, "it ended before it was ready; see its log"))
+            self._ready.set_exception(
+                _cannot_start(self._vm_path, "it ended before it was ready; see its log")
+            )
         children, self._children = list(self._children.values()), {}
         for child in children:
             child.lost()

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crucible.v1 import execution_pb2, script_pb2, security_pb2, server_info_pb2
-
 from crucible_server.config import ServerConfig
 from crucible_server.errors import ErrorKind, ServiceError, invalid
 from crucible_server.policy import levels
@@ -51,10 +50,10 @@ class Grants:
     def for_compile(self, caller: Caller, context: script_pb2.CompilationContext) -> Grant:
         """The grant of a compilation. Raises ServiceError."""
         try:
-            level = levels.resolve_level(context.security_level, self._config)
+            level = levels.resolve_level(context.security_level, self._config, field="context.security_level")
             return self._grant(caller, level, levels.effective_limits(level, self._config, None, None))
         except PolicyError as error:
-            raise _refused("context.security_level", error) from None
+            raise _refused(error) from None
 
     def for_execution(self, caller: Caller, context: execution_pb2.ExecutionContext) -> Grant:
         """The grant of an execution. Raises ServiceError for what the caller, the level or this server lacks."""
@@ -66,7 +65,7 @@ class Grants:
             requested = context.limits if context.HasField("limits") else None
             limits = levels.effective_limits(level, self._config, requested, timeout)
         except PolicyError as error:
-            raise _refused("context", error) from None
+            raise _refused(error) from None
         if context.working_directory:
             raise ServiceError(
                 ErrorKind.ERROR_KIND_SECURITY_VIOLATION,
@@ -77,7 +76,9 @@ class Grants:
         return self._grant(caller, level, limits)
 
     def _grant(self, caller: Caller, level: Level, limits: Limits) -> Grant:
-        return Grant(caller.tenant, caller.principal, level, levels.modules_of(level, self._available), limits)
+        return Grant(
+            caller.tenant, caller.principal, level, levels.modules_of(level, self._available), limits
+        )
 
     def levels(self, caller: Caller) -> list[server_info_pb2.SecurityLevelInfo]:
         """Every level as this caller may use it."""
@@ -88,7 +89,7 @@ class Grants:
                 levels.resolve_level(level, self._config)
                 limits = levels.effective_limits(level, self._config, None, None)
             except PolicyError as error:
-                info.disabled_reason = str(error)
+                info.disabled_reason = error.message
             else:
                 info.enabled = True
                 info.limits.CopyFrom(levels.to_message(limits))
@@ -97,5 +98,7 @@ class Grants:
         return infos
 
 
-def _refused(field: str, error: PolicyError) -> ServiceError:
-    return invalid(field, str(error))
+def _refused(error: PolicyError) -> ServiceError:
+    if error.denied:
+        return ServiceError(ErrorKind.ERROR_KIND_SECURITY_VIOLATION, str(error))
+    return invalid(error.field, error.message)
