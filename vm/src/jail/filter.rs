@@ -2,8 +2,8 @@
 
 use libc::c_long;
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch,
+    sock_filter, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
+    SeccompFilter, SeccompRule, TargetArch,
 };
 
 use super::SOCKET;
@@ -118,8 +118,23 @@ pub fn compile() -> Result<BpfProgram, String> {
         SeccompAction::Allow,
         ARCH,
     );
-    filter.and_then(BpfProgram::try_from).map_err(failed)
+    let compiled = filter.and_then(BpfProgram::try_from).map_err(failed)?;
+    Ok([IN_NO_BITMAP].into_iter().chain(compiled).collect())
 }
+
+/// Reads the caller's address and forgets it. A kernel that installs a filter first walks it once for every system call
+/// there is, to note those that it always allows; it gives up on one at the first instruction that reads anything but
+/// the number. For a child that makes few calls the walk is the dearer: with this, a fork of 100 instructions to exit
+/// takes 0.10 ms instead of 0.42 ms. What is allowed stays the same.
+const IN_NO_BITMAP: sock_filter = sock_filter {
+    code: LOAD_WORD,
+    jt: 0,
+    jf: 0,
+    k: INSTRUCTION_POINTER,
+};
+const LOAD_WORD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+const INSTRUCTION_POINTER: u32 =
+    std::mem::offset_of!(libc::seccomp_data, instruction_pointer) as u32;
 
 fn compile_rule(rule: Rule) -> Result<SeccompRule, seccompiler::BackendError> {
     use SeccompCmpArgLen::{Dword, Qword};
