@@ -31,7 +31,9 @@ def command(words: Sequence[str | Path]) -> list[str]:
 
 def environment() -> Mapping[str, str]:
     """The environment of the tests, with plain output and without settings of a server."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CRUCIBLE_")}
+    kept = {
+        name: value for name, value in os.environ.items() if name == "CRUCIBLE_VM" or not name.startswith("CRUCIBLE_")
+    }
     return {**kept, "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"}
 
 
@@ -43,9 +45,7 @@ def crucible() -> Crucible:
         done = subprocess.run(
             command(words), input=stdin, env=environment(), capture_output=True, timeout=TIMEOUT, check=False
         )
-        return subprocess.CompletedProcess(
-            done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
-        )
+        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
     return run
 
@@ -54,7 +54,7 @@ def crucible() -> Crucible:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a running `crucible serve`."""
     folder = tmp_path_factory.mktemp("server")
-    words = ["serve", "--listen", "127.0.0.1:0", "--data-dir", folder]
+    words = ["serve", "--listen", "127.0.0.1:0", "--data-dir", str(folder)]
     with subprocess.Popen(command(words), env=environment(), stdout=subprocess.PIPE, text=True) as process:
         try:
             yield ready_address(process)

@@ -8,9 +8,7 @@ from .conftest import Crucible, Script
 
 
 def test_good_script(crucible: Crucible, script: Script, server: str) -> None:
-    done = crucible(
-        "check", script("pub fn main(a, b) { helper(a) + b } fn helper(x) { x }"), "--server", server
-    )
+    done = crucible("check", script("pub fn main(a, b) { helper(a) + b } fn helper(x) { x }"), "--server", server)
     assert done.returncode == 0, done.stderr
     assert "main(a, b)" in done.stdout
     assert "helper" not in done.stdout
@@ -47,8 +45,6 @@ def test_json_of_an_error(crucible: Crucible, script: Script, server: str) -> No
 
 
 def test_module_that_the_level_lacks(crucible: Crucible, script: Script, server: str) -> None:
-    done = crucible(
-        "check", script('pub async fn main() { crucible::http::get("x").await }'), "--server", server
-    )
+    done = crucible("check", script('pub async fn main() { crucible::http::get("x").await }'), "--server", server)
     assert done.returncode == 1
     assert "crucible::http" in done.stdout

@@ -25,7 +25,7 @@ def test_given_server(crucible: Crucible, script: Script, server: str) -> None:
 
 
 def test_standard_error_and_an_open_line(crucible: Crucible, script: Script, server: str) -> None:
-    source = 'use crucible::basic::eprintln; pub fn main() { print!("open"); eprintln!("oops"); 7 }'
+    source = 'pub fn main() { print!("open"); crucible::basic::eprintln!("oops"); 7 }'
     done = crucible("run", script(source), "--server", server)
     assert (done.returncode, done.stdout, done.stderr) == (0, "open\n7\n", "oops\n")
 
@@ -72,7 +72,7 @@ def test_standard_input(crucible: Crucible, server: str) -> None:
 
 
 def test_json(crucible: Crucible, script: Script, server: str) -> None:
-    source = 'use crucible::basic::eprint; pub fn main() { println!("out"); eprint!("err"); #{ n: 1 } }'
+    source = 'pub fn main() { println!("out"); crucible::basic::eprint!("err"); #{ n: 1 } }'
     done = crucible("run", script(source), "--server", server, "--json")
     result = json.loads(done.stdout)
     assert done.stderr == ""
@@ -209,11 +209,9 @@ def test_own_server_ends_with_the_command(script: Script) -> None:
 
 
 def test_reader_that_goes_away(script: Script, server: str) -> None:
-    file = script("pub fn main() { for n in 0..200000 { println!("line {}", n); } }")
+    file = script('pub fn main() { for n in 0..200000 { println!("line {}", n); } }')
     words = command(["run", file, "--server", server])
-    with subprocess.Popen(
-        words, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen(words, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         assert process.stdout.readline() == b"line 0\n"

@@ -21,9 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def start(folder: Path, *words: str | Path) -> subprocess.Popen[str]:
     """Starts a server that keeps its things in `folder`."""
     line = command(["serve", "--listen", "127.0.0.1:0", "--data-dir", folder, *words])
-    return subprocess.Popen(
-        line, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    return subprocess.Popen(line, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
