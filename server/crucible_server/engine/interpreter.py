@@ -121,6 +121,8 @@ class Interpreter:
     def _spare_ended(self, child: Child) -> None:
         if child in self._spares:
             self._spares.remove(child)
+            if self._stopped:
+                return
             log.warning("spare_ended", pid=child.pid)
             asyncio.get_running_loop().call_later(0.1, self._refill)
 

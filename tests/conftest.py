@@ -1,0 +1,42 @@
+"""What all tests share: one real server, and a way to have another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import crucible
+from tests.servers import RunningServer
+
+StartServer = Callable[..., RunningServer]
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A running server that the tests of the session share: they leave it as they found it."""
+    with RunningServer(tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: RunningServer) -> Iterator[crucible.Client]:
+    """A client of the shared server."""
+    with crucible.Client(server.address) as connected:
+        yield connected
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[StartServer]:
+    """Starts servers of the test's own, to be killed and started again; stops what is left of them."""
+    started: list[RunningServer] = []
+
+    def start(data_dir: Path | None = None, **settings: str) -> RunningServer:
+        running = RunningServer(data_dir or tmp_path / "data", settings)
+        started.append(running)
+        return running.start()
+
+    yield start
+    for running in started:
+        running.kill()

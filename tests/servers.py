@@ -1,0 +1,112 @@
+"""Real servers for tests: `crucible serve` in a process of its own, on a free loopback port."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+START_TIMEOUT = 30.0
+STOP_TIMEOUT = 30.0
+
+
+@dataclass
+class RunningServer:
+    """One `crucible serve`. A context manager that stops it; `kill` and `terminate` end it earlier."""
+
+    data_dir: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables such as CRUCIBLE_GRACE_PERIOD."""
+    address: str = ""
+    process: subprocess.Popen[str] | None = None
+    log: list[str] = field(default_factory=list)
+    _reader: threading.Thread = field(default_factory=threading.Thread, repr=False)
+
+    def start(self) -> RunningServer:
+        """Starts it and waits until it is ready."""
+        kept = {k: v for k, v in os.environ.items() if k == "CRUCIBLE_VM" or not k.startswith("CRUCIBLE_")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "crucible_server", "serve", "--listen", "127.0.0.1:0"]
+            + ["--data-dir", str(self.data_dir)],
+            env={**kept, "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200", **self.settings},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        ready = threading.Event()
+        self._reader = threading.Thread(target=self._read, args=(self.process, ready), daemon=True)
+        self._reader.start()
+        if not ready.wait(START_TIMEOUT) or not self.address:
+            self.kill()
+            raise AssertionError("the server did not become ready:\n" + "".join(self.log))
+        return self
+
+    def _read(self, process: subprocess.Popen[str], ready: threading.Event) -> None:
+        assert process.stdout is not None
+        with process.stdout as lines:
+            for line in lines:
+                self.log.append(line)
+                if match := re.search(r"ready at (\S+)", line):
+                    self.address = match[1]
+                    ready.set()
+        ready.set()
+
+    @property
+    def pid(self) -> int:
+        """Process id of the server."""
+        assert self.process is not None
+        return self.process.pid
+
+    def zygote_pid(self) -> int:
+        """Process id of its zygote."""
+        (pid,) = children_of(self.pid)
+        return pid
+
+    def terminate(self) -> int:
+        """Sends SIGTERM and waits; the exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(STOP_TIMEOUT)
+        self._reader.join(STOP_TIMEOUT)
+        return code
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(STOP_TIMEOUT)
+            self._reader.join(STOP_TIMEOUT)
+
+    def __enter__(self) -> RunningServer:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process is not None and self.process.poll() is None:
+            try:
+                self.terminate()
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise
+
+
+def children_of(pid: int) -> list[int]:
+    """Process ids of the direct children of a process, zombies included."""
+    found: list[int] = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # The name in brackets may contain anything; the parent is the second field after it.
+            parent = int(status.read_text().rpartition(")")[2].split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if parent == pid:
+            found.append(int(status.parent.name))
+    return found
