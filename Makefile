@@ -26,6 +26,7 @@ NODE_MODULES := clients/typescript/node_modules/.package-lock.json
 CARGO_ARGS := --release --locked --manifest-path vm/Cargo.toml
 VM_SOURCES := $(shell find vm \( -name target -o -name codegen -o -name conformance -o -name tests \) -prune \
 	-o -type f \( -name '*.rs' -o -name '*.toml' -o -name '*.lock' -o -name '*.patch' -o -name '*.py' \) -print)
+CRATES := vm vm/codegen vm/conformance
 PYTHON_SOURCES := server clients/python tests benchmarks proto vm
 
 # $(call need,program,what to install): stops with a word of advice when a program is missing.
@@ -92,7 +93,7 @@ lint: build $(NODE_MODULES) ## Check formats, types, Rust, the contract and that
 	$(BIN)/ruff check $(PYTHON_SOURCES)
 	$(BIN)/ruff format --check $(PYTHON_SOURCES)
 	$(BIN)/mypy
-	cargo fmt --check --manifest-path vm/Cargo.toml
+	for crate in $(CRATES); do cargo fmt --check --manifest-path "$$crate/Cargo.toml"; done
 	cargo clippy $(CARGO_ARGS) --all-targets -- -D warnings
 	clients/typescript/node_modules/.bin/buf lint
 	$(BIN)/python proto/generate.py --check
@@ -101,7 +102,7 @@ lint: build $(NODE_MODULES) ## Check formats, types, Rust, the contract and that
 format: build ## Format Python and Rust
 	$(BIN)/ruff check --fix $(PYTHON_SOURCES)
 	$(BIN)/ruff format $(PYTHON_SOURCES)
-	cargo fmt --manifest-path vm/Cargo.toml
+	for crate in $(CRATES); do cargo fmt --manifest-path "$$crate/Cargo.toml"; done
 
 .PHONY: gen
 gen: build $(NODE_MODULES) ## Regenerate what is made from proto/
@@ -131,4 +132,4 @@ clean: ## Remove the environment and all results, keep compiled Rust
 
 .PHONY: distclean
 distclean: clean ## Remove compiled Rust as well
-	rm -rf vm/target vm/codegen/target
+	rm -rf $(addsuffix /target,$(CRATES))
