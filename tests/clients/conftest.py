@@ -26,9 +26,7 @@ class RunProgram(Protocol):
 def run_program() -> RunProgram:
     """Runs a program of the PATH or of build/bin; fails with what to install when it is missing."""
 
-    def run(
-        words: Sequence[str | Path], *, folder: Path = ROOT, stdin: str = ""
-    ) -> subprocess.CompletedProcess[str]:
+    def run(words: Sequence[str | Path], *, folder: Path = ROOT, stdin: str = "") -> subprocess.CompletedProcess[str]:
         built = ROOT / "build" / "bin" / words[0]
         program = built if built.exists() else shutil.which(words[0])
         if program is None:

@@ -17,9 +17,7 @@ REFLECTION = "server/crucible_server/api/reflection.binpb"
 def copy(tmp_path: Path) -> Path:
     """A copy of the repository with all that the Python and reflection targets read and write."""
     shutil.copytree(ROOT / "proto", tmp_path / "proto", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(
-        ROOT / "clients/python", tmp_path / "clients/python", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    shutil.copytree(ROOT / "clients/python", tmp_path / "clients/python", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / REFLECTION).parent.mkdir(parents=True)
     shutil.copyfile(ROOT / REFLECTION, tmp_path / REFLECTION)
     return tmp_path

@@ -5,28 +5,21 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
+from tests.servers import RunningServer
 
 SERVICE = "crucible.v1.ScriptService"
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
-class Server(Protocol):
-    """What the server fixture gives."""
-
-    address: str
-
-
 @pytest.fixture
-def grpcurl(run_program: Run, server: Server) -> Run:
+def grpcurl(run_program: Run, server: RunningServer) -> Run:
     """Runs grpcurl against the server: flags first, then what to do."""
 
     def call(*words: str, flags: tuple[str, ...] = (), stdin: str = "") -> subprocess.CompletedProcess[str]:
-        return run_program(
-            ["grpcurl", "-plaintext", "-max-time", "60", *flags, server.address, *words], stdin=stdin
-        )
+        return run_program(["grpcurl", "-plaintext", "-max-time", "60", *flags, server.address, *words], stdin=stdin)
 
     return call
 
@@ -66,12 +59,8 @@ def test_it_does_not_find_what_is_not_there(grpcurl: Run) -> None:
     assert "not known here" in done.stderr or "not found" in done.stderr.lower()
 
 
-def execute(
-    grpcurl: Run, context: dict[str, Any], method: str = "ExecuteScript"
-) -> subprocess.CompletedProcess[str]:
-    return grpcurl(
-        f"{SERVICE}/{method}", flags=("-d", json.dumps({"context": context, "include_return_json": True}))
-    )
+def execute(grpcurl: Run, context: dict[str, Any], method: str = "ExecuteScript") -> subprocess.CompletedProcess[str]:
+    return grpcurl(f"{SERVICE}/{method}", flags=("-d", json.dumps({"context": context, "include_return_json": True})))
 
 
 def test_it_runs_a_script(grpcurl: Run) -> None:

@@ -5,16 +5,11 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+
+from tests.servers import RunningServer
 
 CONTRACT = {"compile", "values", "stream", "unknown script", "syntax error", "failure", "cancel", "lost call"}
 Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-class Server(Protocol):
-    """What the server fixture gives."""
-
-    address: str
 
 
 def assert_contract(run_program: Run, words: Sequence[str | Path]) -> None:
@@ -24,22 +19,22 @@ def assert_contract(run_program: Run, words: Sequence[str | Path]) -> None:
     assert kept == CONTRACT
 
 
-def test_the_go_client_keeps_its_contract(run_program: Run, go: Path, server: Server) -> None:
+def test_the_go_client_keeps_its_contract(run_program: Run, go: Path, server: RunningServer) -> None:
     assert_contract(run_program, [go / "contract", "-server", server.address])
 
 
-def test_the_go_example_runs(run_program: Run, go: Path, server: Server) -> None:
+def test_the_go_example_runs(run_program: Run, go: Path, server: RunningServer) -> None:
     done = run_program([go / "example", "-server", server.address])
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("2\n3\n5\n")
     assert "15 primes" in done.stdout
 
 
-def test_the_typescript_client_keeps_its_contract(run_program: Run, typescript: Path, server: Server) -> None:
+def test_the_typescript_client_keeps_its_contract(run_program: Run, typescript: Path, server: RunningServer) -> None:
     assert_contract(run_program, ["node", typescript / "contract.js", server.address])
 
 
-def test_the_typescript_example_runs(run_program: Run, typescript: Path, server: Server) -> None:
+def test_the_typescript_example_runs(run_program: Run, typescript: Path, server: RunningServer) -> None:
     done = run_program(["node", typescript / "example.js", server.address])
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("2\n3\n5\n")

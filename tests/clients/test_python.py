@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
 import pytest
@@ -16,18 +15,6 @@ from crucible.values import MAX_DEPTH
 
 ECHO = "pub fn main(x) { x }"
 ENDLESS = 'pub fn main() { println!("up"); loop {} }'
-
-
-class Server(Protocol):
-    """What the server fixture gives."""
-
-    address: str
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[crucible.Client]:
-    with crucible.Client(server.address) as connected:
-        yield connected
 
 
 def deepest() -> Any:
@@ -93,7 +80,7 @@ def test_a_source_that_does_not_compile(client: crucible.Client) -> None:
 
 
 def test_output_comes_with_the_result(client: crucible.Client) -> None:
-    source = 'use crucible::basic::eprintln; pub fn main() { println!("out"); eprintln!("err"); }'
+    source = 'pub fn main() { println!("out"); crucible::basic::eprintln!("err"); }'
     result = client.run(source, function="main", level="safe")
     assert (result.stdout, result.stderr, result.value) == ("out\n", "err\n", None)
     assert result.usage.operations > 0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Protocol
 
 import pytest
+from tests.servers import RunningServer
 
 import crucible
 from crucible.v1 import server_info_pb2
@@ -15,14 +15,8 @@ ECHO = "pub fn main(x) { x }"
 ENDLESS = 'pub fn main() { println!("up"); loop {} }'
 
 
-class Server(Protocol):
-    """What the server fixture gives."""
-
-    address: str
-
-
 @pytest.fixture
-async def client(server: Server) -> AsyncIterator[crucible.AsyncClient]:
+async def client(server: RunningServer) -> AsyncIterator[crucible.AsyncClient]:
     async with crucible.AsyncClient(server.address) as connected:
         yield connected
 
@@ -37,7 +31,7 @@ async def test_compiles_and_runs(client: crucible.AsyncClient) -> None:
 
 
 async def test_output_is_streamed(client: crucible.AsyncClient) -> None:
-    source = 'use crucible::basic::eprintln; pub fn main() { println!("a"); eprintln!("b"); 7 }'
+    source = 'pub fn main() { println!("a"); crucible::basic::eprintln!("b"); 7 }'
     async with client.stream(source) as stream:
         pieces = [(piece.stream, piece.text) async for piece in stream]
     assert pieces == [("stdout", "a\n"), ("stderr", "b\n")]

@@ -68,9 +68,7 @@ def serving(servicer: Refusing) -> Iterator[str]:
         api.ExecuteScriptStreamResponse.SerializeToString,
     )
     methods = {"ExecuteScript": unary, "ExecuteScriptStream": streaming}
-    server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler("crucible.v1.ScriptService", methods),)
-    )
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("crucible.v1.ScriptService", methods),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
