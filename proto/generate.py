@@ -66,9 +66,7 @@ class Target:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 0 done or fresh, 1 stale or failed."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="change nothing; fail when a file is stale")
     parser.add_argument("--only", metavar="TARGETS", help=f"comma-separated, of: {', '.join(TARGETS)}")
     options = parser.parse_args(argv)
@@ -117,16 +115,12 @@ def install(paths: Sequence[Path], fresh: Path) -> None:
 
 def protos(*folders: str) -> list[str]:
     """The .proto files of these packages, relative to proto/."""
-    return sorted(
-        str(path.relative_to(PROTO)) for folder in folders for path in (PROTO / folder).glob("*.proto")
-    )
+    return sorted(str(path.relative_to(PROTO)) for folder in folders for path in (PROTO / folder).glob("*.proto"))
 
 
 def with_service(names: Sequence[str]) -> list[str]:
     """Those of the files that declare a service: gRPC plug-ins write empty modules for the others."""
-    return [
-        name for name in names if re.search(r"^service ", (PROTO / name).read_text("utf-8"), re.MULTILINE)
-    ]
+    return [name for name in names if re.search(r"^service ", (PROTO / name).read_text("utf-8"), re.MULTILINE)]
 
 
 def protoc(arguments: Sequence[str], files: Sequence[str]) -> None:
@@ -276,9 +270,7 @@ def write_typescript(out: Path) -> None:
     folder.mkdir(parents=True)
     config = json.dumps(json.loads(SERVICE_CONFIG.read_text("utf-8")), indent=2)
     note = "// Generated from proto/service_config.json. DO NOT EDIT."
-    (folder / "service_config.ts").write_text(
-        f"{note}\nexport const serviceConfig = {config} as const;\n", "utf-8"
-    )
+    (folder / "service_config.ts").write_text(f"{note}\nexport const serviceConfig = {config} as const;\n", "utf-8")
     options = ["--es_opt=target=ts", "--es_opt=import_extension=js"]
     protoc(
         [f"--plugin=protoc-gen-es={plugin}", f"--es_out={folder}", *options],

@@ -29,19 +29,14 @@ async def address() -> AsyncIterator[str]:
 async def ask(address: str, requests: Sequence[bytes], service: str = REFLECTION_SERVICES[0]) -> list[Any]:
     """Sends all requests on one stream and returns the replies."""
     async with grpc.aio.insecure_channel(address) as channel:
-        call = channel.stream_stream(f"/{service}/ServerReflectionInfo", None, None)(
-            iter(requests), timeout=20
-        )
+        call = channel.stream_stream(f"/{service}/ServerReflectionInfo", None, None)(iter(requests), timeout=20)
         return [RESPONSE.FromString(reply) async for reply in call]
 
 
 async def files_for(address: str, **request: Any) -> list[FileDescriptorProto]:
     (reply,) = await ask(address, [REQUEST(**request).SerializeToString()])
     assert not reply.HasField("error_response"), reply.error_response
-    return [
-        FileDescriptorProto.FromString(content)
-        for content in reply.file_descriptor_response.file_descriptor_proto
-    ]
+    return [FileDescriptorProto.FromString(content) for content in reply.file_descriptor_response.file_descriptor_proto]
 
 
 @pytest.mark.parametrize("service", REFLECTION_SERVICES)
@@ -120,9 +115,7 @@ async def test_says_what_it_does_not_find_and_goes_on(address: str, request_fiel
 
 
 async def test_knows_that_a_message_has_no_extensions(address: str) -> None:
-    (reply,) = await ask(
-        address, [REQUEST(all_extension_numbers_of_type="crucible.v1.Value").SerializeToString()]
-    )
+    (reply,) = await ask(address, [REQUEST(all_extension_numbers_of_type="crucible.v1.Value").SerializeToString()])
     assert reply.all_extension_numbers_response.base_type_name == "crucible.v1.Value"
     assert not reply.all_extension_numbers_response.extension_number
 

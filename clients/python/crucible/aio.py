@@ -158,9 +158,7 @@ class AsyncClient:
     ) -> AsyncStream:
         """Runs a function like `run`, giving its output while it runs."""
         context = requests.execution_context(script, options)
-        call = self.stub.ExecuteScriptStream(
-            api.ExecuteScriptStreamRequest(context=context), timeout=deadline
-        )
+        call = self.stub.ExecuteScriptStream(api.ExecuteScriptStreamRequest(context=context), timeout=deadline)
         return AsyncStream(call, context.execution_id, check=check)
 
     def wait(

@@ -158,14 +158,10 @@ class Client:
     ) -> Stream:
         """Runs a function like `run`, giving its output while it runs."""
         context = requests.execution_context(script, options)
-        call = self.stub.ExecuteScriptStream(
-            api.ExecuteScriptStreamRequest(context=context), timeout=deadline
-        )
+        call = self.stub.ExecuteScriptStream(api.ExecuteScriptStreamRequest(context=context), timeout=deadline)
         return Stream(call, context.execution_id, check=check)
 
-    def wait(
-        self, execution_id: str, *, after: int = 0, check: bool = True, deadline: float | None = None
-    ) -> Stream:
+    def wait(self, execution_id: str, *, after: int = 0, check: bool = True, deadline: float | None = None) -> Stream:
         """Follows an execution, running or ended, from the piece after the sequence number `after`."""
         request = api.WaitExecutionRequest(execution_id=execution_id, after_sequence=after)
         return Stream(self.stub.WaitExecution(request, timeout=deadline), execution_id, check=check)

@@ -80,9 +80,7 @@ def compile_request(
     )
 
 
-def execution_context(
-    script: str | CompiledScript | None, options: RunOptions
-) -> execution_pb2.ExecutionContext:
+def execution_context(script: str | CompiledScript | None, options: RunOptions) -> execution_pb2.ExecutionContext:
     """The context of an execution, with an id even when none was given: retries have to use one id.
 
     Raises ValueError for values and limits that cannot be sent, and when not exactly one script is given;

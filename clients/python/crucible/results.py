@@ -61,11 +61,7 @@ class Compilation:
             return self.script
         errors = [found for found in self.diagnostics if found.severity == "ERROR"]
         first = errors[0] if errors else None
-        text = (
-            f"{first.message} ({first.file}:{first.line}:{first.column})"
-            if first
-            else "the source does not compile"
-        )
+        text = f"{first.message} ({first.file}:{first.line}:{first.column})" if first else "the source does not compile"
         more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
         raise CompilationError(text + more, diagnostics=self.diagnostics, rendered=self.rendered)
 
@@ -229,17 +225,13 @@ def _script(message: script_pb2.CompiledScript) -> CompiledScript:
         )
         for function in message.functions
     )
-    return CompiledScript(
-        message.script_id, message.name, functions, tuple(message.modules), message.cached, message
-    )
+    return CompiledScript(message.script_id, message.name, functions, tuple(message.modules), message.cached, message)
 
 
 def _diagnostic(message: script_pb2.Diagnostic) -> Diagnostic:
     severity = _name(script_pb2.Severity, message.severity, "SEVERITY_")
     span = message.span
-    return Diagnostic(
-        severity, message.message, span.file, span.line, span.column, message.hint, message.code
-    )
+    return Diagnostic(severity, message.message, span.file, span.line, span.column, message.hint, message.code)
 
 
 def _error(message: error_pb2.ExecutionError) -> ExecutionError:
@@ -249,9 +241,7 @@ def _error(message: error_pb2.ExecutionError) -> ExecutionError:
         file=message.file,
         line=message.line,
         column=message.column,
-        stack_trace=tuple(
-            Frame(frame.function, frame.file, frame.line, frame.column) for frame in message.stack_trace
-        ),
+        stack_trace=tuple(Frame(frame.function, frame.file, frame.line, frame.column) for frame in message.stack_trace),
         rendered=message.rendered,
         value=from_value(message.value) if message.HasField("value") else None,
     )

@@ -105,9 +105,7 @@ def _integer(native: int, path: str) -> Value:
     if 0 <= native <= _U64_MAX:
         return Value(uint_value=native)
     least = "0" if unsigned else "-2**63"
-    message = (
-        f"{path}: expected an integer from {least} to 2**64 - 1, got {native}; send it as a str or float"
-    )
+    message = f"{path}: expected an integer from {least} to 2**64 - 1, got {native}; send it as a str or float"
     raise ValueError(message)
 
 
@@ -115,8 +113,6 @@ def _text(native: str, path: str) -> str:
     try:
         native.encode()
     except UnicodeEncodeError as error:
-        message = (
-            f"{path}: expected Unicode text, got a lone surrogate at position {error.start}; send it as bytes"
-        )
+        message = f"{path}: expected Unicode text, got a lone surrogate at position {error.start}; send it as bytes"
         raise ValueError(message) from None
     return native

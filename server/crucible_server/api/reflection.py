@@ -160,25 +160,17 @@ class ReflectionServicer:
                     numbers = sorted(index.extensions.get(name, {}))
                     response.all_extension_numbers_response.extension_number.extend(numbers)
                 else:
-                    _set_error(
-                        response, grpc.StatusCode.NOT_FOUND, f"message type {name!r} is not known here"
-                    )
+                    _set_error(response, grpc.StatusCode.NOT_FOUND, f"message type {name!r} is not known here")
             case _:
                 expected = ", ".join(_members(self._request_class))
-                _set_error(
-                    response, grpc.StatusCode.INVALID_ARGUMENT, f"expected one of {expected}; none is set"
-                )
+                _set_error(response, grpc.StatusCode.INVALID_ARGUMENT, f"expected one of {expected}; none is set")
         return response
 
     def _send_file(self, response: Any, file: str | None, what: str) -> None:
         if file is None:
-            _set_error(
-                response, grpc.StatusCode.NOT_FOUND, f"{what} is not known here; list_services names a start"
-            )
+            _set_error(response, grpc.StatusCode.NOT_FOUND, f"{what} is not known here; list_services names a start")
         else:
-            response.file_descriptor_response.file_descriptor_proto.extend(
-                self._index.with_dependencies(file)
-            )
+            response.file_descriptor_response.file_descriptor_proto.extend(self._index.with_dependencies(file))
 
 
 def _set_error(response: Any, code: grpc.StatusCode, message: str) -> None:
