@@ -130,7 +130,9 @@ impl Jail {
             set_limit(Step::Processes, libc::RLIMIT_NPROC, 0);
             set_limit(Step::FileSize, libc::RLIMIT_FSIZE, 0);
             for (step, resource, limit) in limits.each() {
-                check(step, libc::setrlimit(resource, &limit));
+                if libc::setrlimit(resource, &limit) < 0 && !is_lowered(resource, &limit) {
+                    fail(step);
+                }
             }
         }
         self.install_filter();
@@ -201,6 +203,18 @@ fn set_limit(step: Step, resource: libc::__rlimit_resource_t, value: u64) {
     };
     // SAFETY: the structure lives in this frame.
     check(step, unsafe { libc::setrlimit(resource, &limit) });
+}
+
+/// Whether the zygote was quicker: a spare that gets its job at once may have its narrower limits before it has set its
+/// own wider ones, which the kernel then refuses.
+fn is_lowered(resource: libc::__rlimit_resource_t, wanted: &libc::rlimit) -> bool {
+    let mut present = libc::rlimit {
+        rlim_cur: libc::RLIM_INFINITY,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    // SAFETY: the structure lives in this frame.
+    let read = unsafe { libc::getrlimit(resource, &mut present) } == 0;
+    read && present.rlim_max <= wanted.rlim_max && present.rlim_cur <= wanted.rlim_cur
 }
 
 fn check(step: Step, result: i32) {
