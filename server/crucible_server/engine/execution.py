@@ -157,7 +157,7 @@ class Execution:
         self._job = job
         if self._ending is not None:
             job.end(self._ending)
-        await job.run(child, limits.wall_time_ms)
+        await job.run(child, limits)
         result.execution_time.FromNanoseconds(int(job.elapsed * 1e9))
         result.resource_usage.CopyFrom(job.usage)
         result.stdout_bytes = self.output.stdout_bytes

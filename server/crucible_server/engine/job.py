@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from crucible.v1 import error_pb2, execution_pb2, value_pb2
-from crucible.vm.v1 import child_pb2
+from crucible.vm.v1 import child_pb2, zygote_pb2
 from crucible_server.engine import values
 from crucible_server.engine.child import Child, FrameError
 from crucible_server.engine.output import OutputLog
@@ -39,7 +39,10 @@ _EXITS: dict[int, tuple[Kind, str]] = {
         Kind.EXECUTION_ERROR_KIND_STACK_OVERFLOW,
         "the native stack overflowed: a value or an expression is nested too deeply, or contains itself",
     ),
-    105: (Kind.EXECUTION_ERROR_KIND_CPU_TIME_EXCEEDED, "the processor time limit passed"),
+    105: (
+        Kind.EXECUTION_ERROR_KIND_CPU_TIME_EXCEEDED,
+        "the script used more processor time than its limit and was killed",
+    ),
     106: (Kind.EXECUTION_ERROR_KIND_CANCELLED, "the interpreter lost its server"),
     107: (Kind.EXECUTION_ERROR_KIND_CRASHED, "the interpreter accessed invalid memory"),
 }
@@ -78,8 +81,8 @@ class Job:
         self._started = 0.0
         self._limits = start.limits
 
-    async def run(self, child: Child, limit_ms: int) -> None:
-        """Runs the job to its end in a child that was just taken. `limit_ms` is its wall time, for the message."""
+    async def run(self, child: Child, limits: zygote_pb2.ChildLimits) -> None:
+        """Runs the job to its end in a child that was just taken with these limits."""
         self._child = child
         self._started = time.monotonic()
         child.max_frame_bytes = max(self._limits.return_bytes + 65536, 1024 * 1024)
@@ -97,7 +100,7 @@ class Job:
             for call in self._calls:
                 call.cancel()
         self.elapsed = time.monotonic() - self._started
-        self._conclude(child, limit_ms)
+        self._conclude(child, limits)
 
     def end(self, ending: Ending) -> None:
         """Kills the child; the first reason given is the one reported."""
@@ -189,7 +192,7 @@ class Job:
 
     # -- the end
 
-    def _conclude(self, child: Child, limit_ms: int) -> None:
+    def _conclude(self, child: Child, limits: zygote_pb2.ChildLimits) -> None:
         exited = child.exited
         usage = self.usage
         usage.host_calls_count = self.host_calls
@@ -204,20 +207,19 @@ class Job:
         if self.result is not None and clean and not child.violation:
             return
         self.result = None
-        self.failure = self._name_failure(child, limit_ms)
+        self.failure = self._name_failure(child, limits)
 
-    def _name_failure(self, child: Child, limit_ms: int) -> error_pb2.ExecutionError:
+    def _name_failure(self, child: Child, limits: zygote_pb2.ChildLimits) -> error_pb2.ExecutionError:
         exited = child.exited
         error = error_pb2.ExecutionError()
         if self._ending is not None:
             error.kind, error.message = self._ending.kind, self._ending.message
         elif exited is not None and exited.wall_time_exceeded:
             error.kind = Kind.EXECUTION_ERROR_KIND_TIMEOUT
-            error.message = f"the script ran longer than {limit_ms / 1000:g} s and was killed"
-            error.limit_name, error.limit_value = "max_execution_time", limit_ms
+            error.message = f"the script ran longer than {limits.wall_time_ms / 1000:g} s and was killed"
+            error.limit_name, error.limit_value = "max_execution_time", limits.wall_time_ms
         elif exited is not None and exited.cpu_time_exceeded:
             error.kind, error.message = _EXITS[105]
-            error.limit_name = "max_cpu_time"
         elif child.violation:
             error.kind = Kind.EXECUTION_ERROR_KIND_CRASHED
             error.message = f"the interpreter broke the protocol and was killed: {child.violation}"
@@ -231,7 +233,6 @@ class Job:
             error.message = "the interpreter attempted a forbidden system call and was killed"
         elif exited.signal == signal.SIGXCPU:
             error.kind, error.message = _EXITS[105]
-            error.limit_name = "max_cpu_time"
         elif exited.signal:
             error.kind = Kind.EXECUTION_ERROR_KIND_CRASHED
             error.message = (
@@ -245,8 +246,11 @@ class Job:
                     f"the interpreter ended with code {exited.exit_code}, no result",
                 ),
             )
-            if error.kind == Kind.EXECUTION_ERROR_KIND_MEMORY_EXCEEDED:
-                error.limit_name, error.limit_value = "max_memory_bytes", self._limits.memory_bytes
+        if error.kind == Kind.EXECUTION_ERROR_KIND_MEMORY_EXCEEDED:
+            error.limit_name, error.limit_value = "max_memory_bytes", self._limits.memory_bytes
+        elif error.kind == Kind.EXECUTION_ERROR_KIND_CPU_TIME_EXCEEDED:
+            error.limit_name, error.limit_value = "max_cpu_time", limits.cpu_time_ms
+            error.message += f" ({limits.cpu_time_ms / 1000:g} s)"
         return error
 
 

@@ -162,7 +162,7 @@ class Scripts:
         )
         limits = bounds.child_limits(grant.limits)
         job = Job(start, OutputLog(), host_call=None)
-        await job.run(await self._interpreter.take(limits), limits.wall_time_ms)
+        await job.run(await self._interpreter.take(limits), limits)
         self.compilations += 1
         result = job.result
         if not isinstance(result, child_pb2.CompileResult):

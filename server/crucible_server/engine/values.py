@@ -66,7 +66,7 @@ def from_json(text: str, path: str) -> dict[str, value_pb2.Value]:
         raise InvalidValueError(path, f"expected a JSON object, got invalid JSON: {error}") from None
     if not isinstance(parsed, dict):
         raise InvalidValueError(path, f"expected a JSON object of arguments by name, got {type(parsed).__name__}")
-    return {key: _from_native(item, f"{path}.{key}", 1) for key, item in parsed.items()}
+    return {_text(key, path): _from_native(item, f"{path}.{key}", 1) for key, item in parsed.items()}
 
 
 def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -82,6 +82,13 @@ def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _no_constant(name: str) -> object:
     raise ValueError(f"{name} is not JSON; pass it as a double_value in `arguments`")
+
+
+def _text(text: str, path: str) -> str:
+    # JSON can spell half of a surrogate pair, which no UTF-8 holds.
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise InvalidValueError(path, "expected Unicode text, got half of a surrogate pair; pass it as bytes_value")
+    return text
 
 
 def _from_native(item: object, path: str, depth: int) -> value_pb2.Value:
@@ -103,12 +110,12 @@ def _from_native(item: object, path: str, depth: int) -> value_pb2.Value:
                 raise InvalidValueError(path, "the number is too large for a double; pass it as a string")
             return value_pb2.Value(double_value=item)
         case str():
-            return value_pb2.Value(string_value=item)
+            return value_pb2.Value(string_value=_text(item, path))
         case list():
             values = (_from_native(v, f"{path}[{i}]", depth + 1) for i, v in enumerate(item))
             return value_pb2.Value(list_value=value_pb2.ListValue(values=values))
         case dict():
-            fields = {k: _from_native(v, f"{path}.{k}", depth + 1) for k, v in item.items()}
+            fields = {_text(k, path): _from_native(v, f"{path}.{k}", depth + 1) for k, v in item.items()}
             return value_pb2.Value(object_value=value_pb2.ObjectValue(fields=fields))
     raise InvalidValueError(path, f"expected JSON, got {type(item).__name__}")
 
