@@ -54,6 +54,11 @@ class Interpreter:
         """Spares that are ready."""
         return len(self._spares)
 
+    @property
+    def spares_ready(self) -> bool:
+        """Whether as many spares as wanted wait for a job."""
+        return len(self._spares) >= self._wanted_spares and all(child.spawned.done() for child in self._spares)
+
     async def start(self) -> None:
         """Starts the first zygote. Raises ServiceError when it cannot be had."""
         await self._start_zygote()
