@@ -33,3 +33,17 @@ def survives(server: RunningServer, client: crucible.Client) -> Iterator[None]:
     yield
     assert client.run("pub fn main() { 20 + 22 }").value == 42
     assert server.zygote_pid() == zygote
+
+
+@pytest.fixture(scope="session")
+def bare_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server without spares, so that a new child of its zygote is the execution just begun."""
+    with RunningServer(tmp_path_factory.mktemp("bare"), {"CRUCIBLE_SPARE_CHILDREN": "0"}) as running:
+        yield running
+
+
+@pytest.fixture
+def bare(bare_server: RunningServer) -> Iterator[crucible.Client]:
+    """A client of it."""
+    with crucible.Client(bare_server.address) as connected:
+        yield connected
