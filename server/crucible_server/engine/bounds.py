@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 
 from crucible.vm.v1 import child_pb2, zygote_pb2
 from crucible_server.engine import job
 from crucible_server.engine.values import MAX_DEPTH
-from crucible_server.policy.levels import Limits
+from crucible_server.policy.levels import Limits, to_message
 
 # Rune counts its allocations exactly; the allocator around them and uncounted ones (errors, back traces, the unit and
 # the frames) need room beside it: this factor and this many bytes.
@@ -16,8 +17,12 @@ _HEAP_FACTOR = 1.6
 _HEAP_EXTRA = 24 * 1024 * 1024
 
 
+# Most requests have the limits of their level: the same few messages, made once and never changed.
+
+
+@lru_cache(maxsize=256)
 def job_limits(limits: Limits) -> child_pb2.JobLimits:
-    """What the child keeps itself. Zero means none."""
+    """What the child keeps itself. Zero means none. Shared: not to be changed."""
     return child_pb2.JobLimits(
         memory_bytes=limits.max_memory_bytes or 0,
         max_operations=limits.max_operations or 0,
@@ -32,13 +37,20 @@ def job_limits(limits: Limits) -> child_pb2.JobLimits:
     )
 
 
+@lru_cache(maxsize=256)
 def child_limits(limits: Limits) -> zygote_pb2.ChildLimits:
-    """What is kept around the child. Zero means none."""
+    """What is kept around the child. Zero means none. Shared: not to be changed."""
     return zygote_pb2.ChildLimits(
         wall_time_ms=_milliseconds(limits.max_execution_time),
         cpu_time_ms=_milliseconds(limits.max_cpu_time),
         heap_bytes=_heap(limits),
     )
+
+
+@lru_cache(maxsize=256)
+def stored_limits(limits: Limits) -> bytes:
+    """The limits as the record of an execution keeps them: a serialized ResourceLimits."""
+    return to_message(limits).SerializeToString()
 
 
 def widest_heap(limits: Iterable[Limits]) -> int:

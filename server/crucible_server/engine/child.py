@@ -30,8 +30,8 @@ class FrameError(Exception):
 class FrameReceiver(Protocol):
     """Whoever runs a job in a child."""
 
-    def on_frame(self, frame: child_pb2.ChildFrame) -> None:
-        """Takes the next frame; raises FrameError when it does not fit."""
+    def on_frame(self, frame: child_pb2.ChildFrame) -> bool:
+        """Takes the next frame; True when it is the last one. Raises FrameError when it does not fit."""
 
 
 class Child:
@@ -61,6 +61,8 @@ class Child:
         self._sequence = 0
         self._at_eof = False
         self._killed = False
+        self._is_writing = False
+        self._is_reading = False
         # A future that nobody awaits must not complain when the zygote dies.
         self.spawned.add_done_callback(lambda f: f.cancelled() or f.exception())
 
@@ -68,7 +70,7 @@ class Child:
         """Takes over the descriptors that came with Spawned."""
         stream.setblocking(False)
         self._socket, self._pidfd, self.pid = stream, pidfd, pid
-        asyncio.get_running_loop().add_reader(stream.fileno(), self._on_readable)
+        self._read(True)
         if self._killed:
             self.kill()
         self.spawned.set_result(None)
@@ -102,6 +104,11 @@ class Child:
             self._pidfd = -1
         if not self.spawned.done():
             self.spawned.set_exception(unavailable("the interpreter process ended before it could start"))
+        # What it wrote is all there by now; the event loop need not be asked.
+        while not self._at_eof and self._receive():
+            pass
+        if not self._at_eof and self._socket is not None:
+            self._read(True)
         self._finish()
 
     def failed(self, error: ServiceError) -> None:
@@ -126,12 +133,11 @@ class Child:
     def _flush(self) -> None:
         if self._socket is None:
             return
-        loop = asyncio.get_running_loop()
         while self._outgoing:
             try:
                 sent = self._socket.send(self._outgoing[0])
             except BlockingIOError:
-                loop.add_writer(self._socket.fileno(), self._flush)
+                self._write(True)
                 return
             except OSError:
                 # It is gone; the reason comes with EOF and Exited.
@@ -141,31 +147,60 @@ class Child:
                 self._outgoing[0] = self._outgoing[0][sent:]
             else:
                 self._outgoing.pop(0)
-        loop.remove_writer(self._socket.fileno())
+        self._write(False)
+
+    # Each change of what is watched is a system call: only real changes are made.
+
+    def _write(self, wanted: bool) -> None:
+        assert self._socket is not None
+        if wanted != self._is_writing:
+            self._is_writing = wanted
+            loop = asyncio.get_running_loop()
+            if wanted:
+                loop.add_writer(self._socket.fileno(), self._flush)
+            else:
+                loop.remove_writer(self._socket.fileno())
+
+    def _read(self, wanted: bool) -> None:
+        assert self._socket is not None
+        if wanted != self._is_reading:
+            self._is_reading = wanted
+            loop = asyncio.get_running_loop()
+            if wanted:
+                loop.add_reader(self._socket.fileno(), self._on_readable)
+            else:
+                loop.remove_reader(self._socket.fileno())
 
     def _on_readable(self) -> None:
+        self._receive()
+        self._finish()
+
+    def _receive(self) -> bool:
+        """Reads once; False when there was nothing to read."""
         assert self._socket is not None
         try:
             data = self._socket.recv(_READ_SIZE)
         except BlockingIOError:
-            return
+            return False
         except OSError:
             data = b""
         if not data:
             self._close()
-            self._finish()
-            return
+            return True
         self._incoming += data
         try:
-            self._take_frames()
+            if self._take_frames():
+                # The rest is the zygote's word that it is gone; anything that comes before is found then.
+                self._read(False)
         except (FrameError, DecodeError) as error:
             self.violation = str(error) or "undecodable frame"
             self.kill()
             self._close()
-            self._finish()
+        return True
 
-    def _take_frames(self) -> None:
+    def _take_frames(self) -> bool:
         position = 0
+        is_last = False
         incoming = self._incoming
         while len(incoming) - position >= _HEADER.size:
             (size,) = _HEADER.unpack_from(incoming, position)
@@ -181,15 +216,15 @@ class Child:
                 raise FrameError(f"expected frame {self._sequence}, got {frame.sequence}")
             if self._receiver is None:
                 raise FrameError("a frame before the job")
-            self._receiver.on_frame(frame)
+            is_last = self._receiver.on_frame(frame)
         del incoming[:position]
+        return is_last
 
     def _close(self) -> None:
         self._at_eof = True
         if self._socket is not None:
-            loop = asyncio.get_running_loop()
-            loop.remove_reader(self._socket.fileno())
-            loop.remove_writer(self._socket.fileno())
+            self._read(False)
+            self._write(False)
             self._socket.close()
             self._socket = None
         self._outgoing.clear()

@@ -15,7 +15,7 @@ import structlog
 
 from crucible.v1 import execution_pb2, server_info_pb2, value_pb2
 from crucible.vm.v1 import zygote_pb2
-from crucible_server.engine import values
+from crucible_server.engine import bounds, values
 from crucible_server.engine.admission import Admission, Ticket
 from crucible_server.engine.cache import CompiledUnit, UnitCache
 from crucible_server.engine.execution import Execution, State, bind_arguments
@@ -26,7 +26,6 @@ from crucible_server.engine.job import Kind
 from crucible_server.engine.output import OutputChunk, OutputLog
 from crucible_server.engine.scripts import Scripts
 from crucible_server.errors import ErrorKind, ServiceError, invalid, unavailable
-from crucible_server.policy import levels
 from crucible_server.policy.grants import Grant
 from crucible_server.store import ExecutionRecord, Store
 
@@ -185,7 +184,7 @@ class Engine:
             request=_without_source(context),
             result=None,
             last_sequence=0,
-            limits=levels.to_message(grant.limits).SerializeToString(),
+            limits=bounds.stored_limits(grant.limits),
             redacted=False,
         )
         execution = Execution(record, context, grant, unit, arguments)
@@ -309,10 +308,11 @@ def _bind(context: execution_pb2.ExecutionContext, unit: CompiledUnit, name: str
     function = unit.functions.get(name)
     if function is None or not function.is_public:
         public = [f.name for f in unit.script.functions if f.is_public]
-        why = "is not public" if function is not None else "does not exist"
+        # Private functions that nothing calls are not compiled: these cannot be told from ones that do not exist.
         raise invalid(
             "context.function",
-            f"{name[:80]!r} {why}; the script's public functions are: {', '.join(public[:16]) or 'none'}",
+            f"expected a function declared `pub fn`, got {name[:80]!r}; the script's public functions are: "
+            + (", ".join(public[:16]) or "none"),
         )
     arguments = dict(context.arguments)
     try:

@@ -111,8 +111,8 @@ class Job:
 
     # -- frames
 
-    def on_frame(self, frame: child_pb2.ChildFrame) -> None:
-        """Takes the next frame of the child; raises FrameError when it does not fit."""
+    def on_frame(self, frame: child_pb2.ChildFrame) -> bool:
+        """Takes the next frame of the child; True for the result. Raises FrameError when it does not fit."""
         kind = frame.WhichOneof("frame")
         if self.result is not None:
             raise FrameError(f"{kind} after the result")
@@ -129,6 +129,7 @@ class Job:
             self.result = frame.compile_result
         else:
             raise FrameError(f"{kind or 'an empty frame'} does not belong to this job")
+        return self.result is not None
 
     def _on_output(self, output: child_pb2.Output) -> None:
         size = len(output.data)

@@ -234,11 +234,15 @@ def compilation_error(compilation: Compilation) -> ServiceError:
         f"the script does not compile: {first.message}{place}"
         + (f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""),
         violations=tuple(
-            FieldViolation(f"context.source:{d.span.line}:{d.span.column}", d.message)
+            FieldViolation(f"context.source:{d.span.line}:{d.span.column}", _with_hint(d))
             for d in errors[:_MAX_VIOLATIONS]
         ),
         metadata={"line": str(first.span.line), "column": str(first.span.column), "code": first.code},
     )
+
+
+def _with_hint(diagnostic: script_pb2.Diagnostic) -> str:
+    return f"{diagnostic.message}; {diagnostic.hint}" if diagnostic.hint else diagnostic.message
 
 
 def _check_source(source: script_pb2.ScriptSource, limits: Limits) -> None:

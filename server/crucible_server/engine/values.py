@@ -53,7 +53,8 @@ def check(value: value_pb2.Value, path: str = "$") -> None:
 def from_json(text: str, path: str) -> dict[str, value_pb2.Value]:
     """Parses a JSON object into values by key.
 
-    Raises InvalidValueError for anything but an object, for integers outside int64 and uint64, for duplicate keys and for
+    Raises InvalidValueError for anything but an object, for integers outside int64 and uint64, for duplicate keys, for half
+    surrogate pairs and for
     more than 32 levels.
     """
     try:
@@ -141,7 +142,8 @@ def _json_parts(value: value_pb2.Value) -> Iterator[str]:
         yield "}"
     elif kind == "double_value":
         number = value.double_value
-        yield json.dumps(number) if math.isfinite(number) else json.dumps(str(number))
+        # Protobuf's own words for these in JSON: "NaN", "Infinity", "-Infinity".
+        yield json.dumps(number) if math.isfinite(number) else f'"{json.dumps(number)}"'
     elif kind == "bytes_value":
         yield json.dumps(base64.b64encode(value.bytes_value).decode())
     elif kind is None or kind == "null_value":

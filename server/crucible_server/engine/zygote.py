@@ -43,6 +43,7 @@ class Zygote:
         self._process: subprocess.Popen[bytes] | None = None
         self._ready: asyncio.Future[zygote_pb2.Ready] | None = None
         self._unsent: list[bytes] = []
+        self._is_writing = False
         self.dead = False
 
     @property
@@ -124,13 +125,17 @@ class Zygote:
             try:
                 self._control.send(self._unsent[0])
             except BlockingIOError:
-                loop.add_writer(self._control.fileno(), self._flush)
+                if not self._is_writing:
+                    self._is_writing = True
+                    loop.add_writer(self._control.fileno(), self._flush)
                 return
             except OSError:
                 self._died()
                 return
             self._unsent.pop(0)
-        loop.remove_writer(self._control.fileno())
+        if self._is_writing:
+            self._is_writing = False
+            loop.remove_writer(self._control.fileno())
 
     def _on_control(self) -> None:
         assert self._control is not None

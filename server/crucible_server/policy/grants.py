@@ -33,6 +33,8 @@ class Grants:
     def __init__(self, config: ServerConfig) -> None:
         self._config = config
         self._available: frozenset[str] = frozenset()
+        # The configuration does not change while the server runs.
+        self._plain: dict[int, Limits] = {}
 
     @property
     def default_level(self) -> Level:
@@ -51,7 +53,7 @@ class Grants:
         """The grant of a compilation. Raises ServiceError."""
         try:
             level = levels.resolve_level(context.security_level, self._config, field="context.security_level")
-            return self._grant(caller, level, levels.effective_limits(level, self._config, None, None))
+            return self._grant(caller, level, self._level_limits(level))
         except PolicyError as error:
             raise _refused(error) from None
 
@@ -63,7 +65,10 @@ class Grants:
             levels.check_sandbox(level, security.sandbox if security.HasField("sandbox") else None)
             timeout = context.timeout if context.HasField("timeout") else None
             requested = context.limits if context.HasField("limits") else None
-            limits = levels.effective_limits(level, self._config, requested, timeout)
+            if requested is None and timeout is None:
+                limits = self._level_limits(level)
+            else:
+                limits = levels.effective_limits(level, self._config, requested, timeout)
         except PolicyError as error:
             raise _refused(error) from None
         if context.working_directory:
@@ -74,6 +79,12 @@ class Grants:
         if context.available_tools:
             raise invalid("context.available_tools", "this server has no tools registered; leave it empty")
         return self._grant(caller, level, limits)
+
+    def _level_limits(self, level: Level) -> Limits:
+        limits = self._plain.get(level)
+        if limits is None:
+            limits = self._plain[level] = levels.effective_limits(level, self._config, None, None)
+        return limits
 
     def _grant(self, caller: Caller, level: Level, limits: Limits) -> Grant:
         return Grant(
