@@ -54,3 +54,6 @@ pub fn serve(preloaded: &Preloaded, socket: RawFd) -> ! {
         None => end(exit::PANIC),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@ use crate::child::Limits;
 use crate::execute::failure::shorten;
 use crate::frames::v1::{Diagnostic, Severity, Span};
 
+const ROOT: &str = "{root}::";
 const MAX_DIAGNOSTICS: usize = 100;
 const MAX_MESSAGE_BYTES: usize = 4 << 10;
 const MAX_RENDERED_BYTES: usize = 64 << 10;
@@ -109,15 +110,19 @@ impl<'a> Report<'a> {
             }
             _ => return,
         };
-        let rendered = String::from_utf8_lossy(buffer.as_slice()).into_owned();
+        // Rune's word for the crate of the script means nothing to its author.
+        let rendered = String::from_utf8_lossy(buffer.as_slice()).replace(ROOT, "");
+        let message = message.replace(ROOT, "");
         let advice = place.as_ref().and_then(|place| {
             let (_, text) = self.texts.get(source.into_index())?;
-            hints::hint(&tokens::scan(text), place.start, &message)
+            hints::advice(&tokens::scan(text), place.clone(), &message)
         });
-        let hint = match advice {
-            Some(advice) => advice.to_owned(),
-            None if limit_hint(&message, limits).is_empty() => notes(&rendered),
-            None => limit_hint(&message, limits),
+        let (hint, place) = match advice {
+            Some(advice) => (advice.hint, Some(advice.place)),
+            None => match limit_hint(&message, limits) {
+                hint if hint.is_empty() => (notes(&rendered), place),
+                hint => (hint, place),
+            },
         };
         let diagnostic = Diagnostic {
             severity: severity.into(),

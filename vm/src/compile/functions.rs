@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use rune::runtime::debug::DebugArgs;
-use rune::{Sources, Unit, Vm};
+use rune::{SourceId, Sources, Unit, Vm};
 
 use super::diagnostics::span;
 use super::tokens::Scan;
+use super::unused::{self, Written};
 use super::visitor::{Declared, Visitor};
 use crate::child::Preloaded;
-use crate::frames::v1::{FunctionInfo, ParameterInfo};
+use crate::frames::v1::{FunctionInfo, ParameterInfo, Span};
 use crate::unit::Function;
 
 /// Functions in both forms, and the unit they are in.
@@ -38,37 +39,73 @@ pub fn declared(
             let parameters = parameters(&unit, declared)?;
             let call = format!("{:?}", vm.lookup_function(declared.hash).ok()?);
             let scan = scans.get(declared.source_id.into_index())?;
+            let (start, is_public) = declaration(scan, declared)?;
             let function = Function {
                 name: declared.name.clone(),
                 parameters,
-                is_public: is_public(scan, declared),
+                is_public,
                 is_async: call.starts_with("async") || call.starts_with("stream"),
                 is_generator: call.starts_with("generator") || call.starts_with("stream"),
             };
-            let info = FunctionInfo {
-                name: function.name.clone(),
-                parameters: function
-                    .parameters
-                    .iter()
-                    .map(|name| ParameterInfo { name: name.clone() })
-                    .collect(),
-                doc: visitor
-                    .docs
-                    .get(&declared.hash)
-                    .cloned()
-                    .unwrap_or_default(),
-                is_public: function.is_public,
-                is_async: function.is_async,
-                is_generator: function.is_generator,
-                span: span(sources, declared.source_id, declared.start, declared.end),
-            };
+            let doc = visitor
+                .docs
+                .get(&declared.hash)
+                .cloned()
+                .unwrap_or_default();
+            let span = span(sources, declared.source_id, start, declared.end);
+            let info = describe(&function, doc, span);
             Some((function, info))
         })
         .collect();
+    for (source, scan) in scans.iter().enumerate() {
+        let file = sources
+            .get(SourceId::new(source as u32))
+            .map(|source| source.name())
+            .unwrap_or_default();
+        for written in unused::written(scan, source, file) {
+            if !rows.iter().any(|(known, _)| known.name == written.name) {
+                rows.push(private(sources, written));
+            }
+        }
+    }
     rows.sort_by_key(|(function, _)| !function.is_public);
     std::mem::forget(vm);
     let (table, infos) = rows.into_iter().unzip();
     Functions { unit, table, infos }
+}
+
+fn private(sources: &Sources, written: Written) -> (Function, FunctionInfo) {
+    let function = Function {
+        name: written.name,
+        parameters: written.parameters,
+        is_public: false,
+        is_async: written.is_async,
+        is_generator: written.is_generator,
+    };
+    let span = span(
+        sources,
+        SourceId::new(written.source as u32),
+        written.start,
+        written.end,
+    );
+    let info = describe(&function, String::new(), span);
+    (function, info)
+}
+
+fn describe(function: &Function, doc: String, span: Option<Span>) -> FunctionInfo {
+    FunctionInfo {
+        name: function.name.clone(),
+        parameters: function
+            .parameters
+            .iter()
+            .map(|name| ParameterInfo { name: name.clone() })
+            .collect(),
+        doc,
+        is_public: function.is_public,
+        is_async: function.is_async,
+        is_generator: function.is_generator,
+        span,
+    }
 }
 
 fn parameters(unit: &Unit, declared: &Declared) -> Option<Vec<String>> {
@@ -98,15 +135,22 @@ fn parameter(at: usize, name: &str) -> String {
     }
 }
 
-/// `pub` before the function and before every module around it; `pub(crate)` and the like are not public.
-fn is_public(scan: &Scan<'_>, declared: &Declared) -> bool {
-    let mut at = scan.at(declared.start);
-    // The span may begin anywhere between the visibility and the name.
-    while at < scan.tokens.len() && scan.word(at) != "fn" && scan.tokens[at].start < declared.end {
-        at += 1;
-    }
-    while at > 0 && matches!(scan.word(at - 1), "async" | "const" | "fn") {
+/// Where the declaration starts, after comments and attributes, and whether it is `pub`; `pub(crate)` and the like are
+/// not public.
+fn declaration(scan: &Scan<'_>, declared: &Declared) -> Option<(usize, bool)> {
+    let first = scan.at(declared.start);
+    // The span may begin anywhere between the comments and the name.
+    let mut at = (first..scan.tokens.len())
+        .find(|at| scan.word(*at) == "fn")
+        .unwrap_or(first);
+    while at > 0 && matches!(scan.word(at - 1), "async" | "const") {
         at -= 1;
     }
-    at > 0 && scan.word(at - 1) == "pub"
+    let is_public = at > 0 && scan.word(at - 1) == "pub";
+    if is_public {
+        at -= 1;
+    } else if at > 3 && scan.word(at - 1) == ")" && scan.word(at - 4) == "pub" {
+        at -= 4;
+    }
+    Some((scan.tokens.get(at)?.start, is_public))
 }

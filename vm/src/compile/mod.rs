@@ -6,6 +6,7 @@ mod hints;
 mod loader;
 mod modules;
 mod tokens;
+mod unused;
 mod visitor;
 
 use std::panic::{catch_unwind, AssertUnwindSafe};

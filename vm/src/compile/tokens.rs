@@ -6,7 +6,6 @@ use rune::SourceId;
 
 /// A token with its text's place.
 pub struct Scanned {
-    pub kind: Kind,
     pub start: usize,
     pub end: usize,
 }
@@ -27,7 +26,6 @@ pub fn scan(text: &str) -> Scan<'_> {
         }
         let span = token.span.range();
         tokens.push(Scanned {
-            kind: token.kind,
             start: span.start,
             end: span.end,
         });
@@ -42,14 +40,6 @@ impl Scan<'_> {
             .get(index)
             .and_then(|token| self.text.get(token.start..token.end))
             .unwrap_or_default()
-    }
-
-    /// Whether `words` follow one another from `index` on.
-    pub fn follows(&self, index: usize, words: &[&str]) -> bool {
-        words
-            .iter()
-            .enumerate()
-            .all(|(offset, word)| self.word(index + offset) == *word)
     }
 
     /// The index of the first token that does not end before `position`.

@@ -4,7 +4,7 @@ use std::any::Any;
 
 use rune::runtime::{CallFrame, VmError};
 use rune::termcolor::Buffer;
-use rune::{Sources, Unit};
+use rune::{Sources, Unit, Vm};
 
 use crate::child::{Fatal, Limits};
 use crate::frames::v1::{ExecutionError, ExecutionErrorKind, StackFrame};
@@ -41,7 +41,8 @@ pub fn fatal(fatal: &Fatal) -> ExecutionError {
 }
 
 /// An error of the virtual machine.
-pub fn of_vm(places: &Places<'_>, error: &VmError, limits: &Limits) -> ExecutionError {
+pub fn of_vm(places: &Places<'_>, raised: &Raised, limits: &Limits) -> ExecutionError {
+    let error = &raised.error;
     let text = error.to_string();
     let named = if error.is_budget_exhausted() {
         fatal(&Fatal::operations(limits))
@@ -55,26 +56,24 @@ pub fn of_vm(places: &Places<'_>, error: &VmError, limits: &Limits) -> Execution
             shorten(message, MAX_MESSAGE_BYTES),
         )
     } else {
+        let text = missing_method(places, error, &text).unwrap_or(text);
         plain(
             ExecutionErrorKind::Runtime,
             shorten(&text, MAX_MESSAGE_BYTES),
         )
     };
-    at(places, error, named)
+    at(places, raised, named)
 }
 
-/// Adds to `named` where `error` happened.
-pub fn at(places: &Places<'_>, error: &VmError, named: ExecutionError) -> ExecutionError {
-    let stack_trace = error
-        .first_location()
-        .map(|location| places.trace(location.ip, &location.frames))
-        .unwrap_or_default();
+/// Adds to `named` where it happened.
+pub fn at(places: &Places<'_>, raised: &Raised, named: ExecutionError) -> ExecutionError {
+    let stack_trace = places.frames(&raised.trace);
     let first = stack_trace.first().cloned().unwrap_or_default();
     ExecutionError {
         file: first.file,
         line: first.line,
         column: first.column,
-        rendered: rendered(places.sources, error),
+        rendered: rendered(places.sources, &raised.error),
         stack_trace,
         ..named
     }
@@ -101,6 +100,18 @@ pub fn shorten(text: &str, max_bytes: usize) -> String {
     format!("{}...", &text[..end])
 }
 
+/// Rune names a missing method by its hash alone; the name is only in what it renders.
+fn missing_method(places: &Places<'_>, error: &VmError, text: &str) -> Option<String> {
+    text.strip_prefix("Missing instance function `0x")?;
+    let rendered = rendered(places.sources, error);
+    let (_, label) = rendered.split_once("This corresponds to the `")?;
+    let (method, _) = label.split_once("` instance function")?;
+    let (receiver, name) = method.rsplit_once("::")?;
+    Some(format!(
+        "there is no method `{name}` on a value of type `{receiver}`"
+    ))
+}
+
 /// Library functions wrap the failure to allocate in errors of their own, some of them in a panic.
 fn is_memory(error: &VmError, text: &str) -> bool {
     error.is_alloc_failure()
@@ -119,39 +130,67 @@ fn rendered(sources: &Sources, error: &VmError) -> String {
     }
 }
 
-impl Places<'_> {
-    fn trace(&self, ip: usize, callers: &[CallFrame]) -> Vec<StackFrame> {
-        [ip].into_iter()
-            .chain(callers.iter().rev().map(|frame| frame.ip))
-            .take(MAX_FRAMES)
-            .map(|ip| self.frame(ip))
-            .collect()
-    }
+/// An error with the instructions at which it happened, innermost first.
+pub struct Raised {
+    pub error: VmError,
+    trace: Vec<usize>,
+}
 
-    fn frame(&self, ip: usize) -> StackFrame {
-        let Some(debug) = self.unit.debug_info() else {
-            return StackFrame::default();
+impl Raised {
+    /// Takes the place from `vm` where the error has none, as when the instructions run out.
+    pub fn new(error: VmError, vm: &Vm) -> Raised {
+        let trace = match error.first_location() {
+            Some(location) => trace(location.ip, &location.frames),
+            None => trace(vm.ip(), vm.call_frames()),
         };
-        let function = debug
-            .functions_rev
-            .iter()
-            .filter(|(start, _)| **start <= ip)
-            .max_by_key(|(start, _)| **start)
-            .and_then(|(_, hash)| debug.functions.get(hash))
-            .map(|signature| signature.path.to_string())
-            .filter(|path| !path.contains('$'))
-            .unwrap_or_default();
-        let place = debug.instruction_at(ip).and_then(|instruction| {
-            let source = self.sources.get(instruction.source_id)?;
-            let (line, column) = source.pos_to_utf8_linecol(instruction.span.start.into_usize());
-            Some((source.name().to_owned(), line as u32 + 1, column as u32 + 1))
-        });
-        let (file, line, column) = place.unwrap_or_default();
-        StackFrame {
-            function,
-            file,
-            line,
-            column,
-        }
+        Raised { error, trace }
     }
+}
+
+fn trace(ip: usize, callers: &[CallFrame]) -> Vec<usize> {
+    // A caller's pointer is already past its call.
+    let callers = callers.iter().rev().map(|frame| frame.ip.saturating_sub(1));
+    [ip].into_iter().chain(callers).take(MAX_FRAMES).collect()
+}
+
+impl Places<'_> {
+    fn frames(&self, trace: &[usize]) -> Vec<StackFrame> {
+        let Some(debug) = self.unit.debug_info() else {
+            return Vec::new();
+        };
+        let mut functions: Vec<_> = debug.functions_rev.keys().copied().collect();
+        functions.sort_unstable();
+        let mut instructions: Vec<_> = debug.instructions.keys().copied().collect();
+        instructions.sort_unstable();
+        let frame = |ip: &usize| {
+            let function = before(&functions, *ip)
+                .and_then(|start| debug.function_at(start))
+                .map(|(_, signature)| signature.path.to_string())
+                .filter(|path| !path.contains('$'))
+                .unwrap_or_default();
+            // A stored pointer may lie inside an instruction.
+            let place = before(&instructions, *ip).and_then(|start| {
+                let instruction = debug.instruction_at(start)?;
+                let source = self.sources.get(instruction.source_id)?;
+                let (line, column) =
+                    source.pos_to_utf8_linecol(instruction.span.start.into_usize());
+                Some((source.name().to_owned(), line as u32 + 1, column as u32 + 1))
+            });
+            let (file, line, column) = place.unwrap_or_default();
+            StackFrame {
+                function,
+                file,
+                line,
+                column,
+            }
+        };
+        trace.iter().map(frame).collect()
+    }
+}
+
+fn before(sorted: &[usize], ip: usize) -> Option<usize> {
+    sorted
+        .partition_point(|start| *start <= ip)
+        .checked_sub(1)
+        .map(|at| sorted[at])
 }

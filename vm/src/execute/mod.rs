@@ -8,7 +8,7 @@ mod outcome;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 
-use rune::runtime::{GeneratorState, RuntimeContext, VmError, VmResult};
+use rune::runtime::{GeneratorState, RuntimeContext, VmResult};
 use rune::{ItemBuf, Unit, Value, Vm};
 
 use crate::child::{self, Fatal, Limits, Preloaded};
@@ -17,11 +17,12 @@ use crate::frames::v1::{ExecutionError, ExecutionErrorKind};
 use crate::frames::vm::{execute_result, ExecuteJob, ExecuteResult};
 use crate::unit::{self, Function, Loaded};
 use executor::{block_on, Stop};
+use failure::Raised;
 
 /// How a run of the virtual machine ended.
 enum Ended {
     Returned(Value),
-    Error(VmError),
+    Error(Raised),
     Stopped(Stop),
     Refused(Refusal),
     Panicked(String),
@@ -143,13 +144,16 @@ fn call(
     };
     let execution = match vm.execute(&path, arguments) {
         Ok(execution) => Box::leak(Box::new(execution)),
-        Err(error) => return Ended::Error(error),
+        Err(error) => {
+            let idle = Vm::new(runtime.clone(), unit.clone());
+            return Ended::Error(Raised::new(error, &idle));
+        }
     };
     let mut yielded = rune::alloc::Vec::new();
     loop {
         match block_on(execution.async_resume()) {
             Err(stop) => return Ended::Stopped(stop),
-            Ok(VmResult::Err(error)) => return Ended::Error(error),
+            Ok(VmResult::Err(error)) => return Ended::Error(Raised::new(error, execution.vm())),
             Ok(VmResult::Ok(GeneratorState::Yielded(value))) => {
                 if yielded.try_push(value).is_err() {
                     return Ended::Stopped(Stop::Fatal(Fatal::memory(limits)));

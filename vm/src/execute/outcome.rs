@@ -1,10 +1,10 @@
 //! From the end of a run to the outcome that is sent.
 
-use rune::runtime::{TypeHash, VmError};
+use rune::runtime::TypeHash;
 use rune::Value;
 
 use super::executor::Stop;
-use super::failure::{self, Places};
+use super::failure::{self, Places, Raised};
 use super::Ended;
 use crate::child::{Fatal, Limits};
 use crate::convert::{self, Bounds, Collector, Refusal};
@@ -18,7 +18,7 @@ pub enum Settled {
         value: Option<Wire>,
         message: String,
     },
-    Error(VmError),
+    Error(Raised),
     Stopped(Stop),
     InvalidArguments(Refusal),
     InvalidReturn(Refusal),
