@@ -49,10 +49,10 @@ def compile_source(stub: ScriptServiceStub, source: ScriptSource, **context: Any
 @pytest.mark.parametrize("data", [b"\xff", b"\x0a\x7f", b"\x0a\x05\xff\xff\xff\xff\xff"], ids=repr)
 def test_an_undecodable_request(channel: grpc.Channel, method: str, data: bytes) -> None:
     if method.endswith("Stream"):
-        stream = channel.unary_stream(SERVICE + method)
+        stream = channel.unary_stream(SERVICE + method, None, None)
         refused = refusal(lambda: list(stream(data, timeout=30)))
     else:
-        unary = channel.unary_unary(SERVICE + method)
+        unary = channel.unary_unary(SERVICE + method, None, None)
         refused = refusal(lambda: unary(data, timeout=30))
     assert refused.words == INVALID
     assert f"crucible.v1.{method}Request" in refused.message
@@ -67,7 +67,7 @@ def nested(*fields: int, text: bytes) -> bytes:
 
 def test_a_source_that_is_not_utf8(channel: grpc.Channel) -> None:
     for method, fields in (("CompileScript", (1, 1)), ("ExecuteScript", (1, 4, 1))):
-        call = channel.unary_unary(SERVICE + method)
+        call = channel.unary_unary(SERVICE + method, None, None)
         text = nested(*fields, text=b'pub fn main() { "\xff\xfe" }')
         refused = refusal(lambda call=call, text=text: call(text, timeout=30))  # type: ignore[misc]
         assert refused.words == INVALID

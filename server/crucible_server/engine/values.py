@@ -53,9 +53,8 @@ def check(value: value_pb2.Value, path: str = "$") -> None:
 def from_json(text: str, path: str) -> dict[str, value_pb2.Value]:
     """Parses a JSON object into values by key.
 
-    Raises InvalidValueError for anything but an object, for integers outside int64 and uint64, for duplicate keys, for half
-    surrogate pairs and for
-    more than 32 levels.
+    Raises InvalidValueError for anything but an object, for integers outside int64 and uint64, for duplicate keys, for
+    half surrogate pairs and for more than 32 levels.
     """
     try:
         parsed = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
