@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,9 +59,11 @@ class Child:
         signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
     def close(self) -> None:
-        """Closes both descriptors."""
+        """Closes both descriptors; once more does nothing."""
         self.stream.close()
-        os.close(self.pidfd)
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+            self.pidfd = -1
 
 
 @dataclass
@@ -75,6 +77,7 @@ class Zygote:
     spawned: dict[int, Child] = field(default_factory=dict)
     failed: dict[int, zygote_pb2.SpawnFailed] = field(default_factory=dict)
     exited: dict[int, zygote_pb2.Exited] = field(default_factory=dict)
+    living: dict[int, Child] = field(default_factory=dict)
 
     def request(self, request: zygote_pb2.ZygoteRequest) -> None:
         """Sends one request."""
@@ -96,7 +99,7 @@ class Zygote:
             case "spawned":
                 stream, pidfd = descriptors
                 child = Child(event.spawned.child_id, event.spawned.pid, socket.socket(fileno=stream), pidfd)
-                self.spawned[child.child_id] = child
+                self.spawned[child.child_id] = self.living[child.child_id] = child
             case "spawn_failed":
                 self.failed[event.spawn_failed.child_id] = event.spawn_failed
             case "exited":
@@ -125,26 +128,29 @@ class Zygote:
         self.request(zygote_pb2.ZygoteRequest(assign=zygote_pb2.Assign(child_id=child.child_id, limits=limits)))
 
     def wait(self, child_id: int) -> zygote_pb2.Exited:
-        """Waits until the child has been reaped."""
+        """Waits until the child has been reaped, and closes what is left of it."""
         while child_id not in self.exited:
             self.receive()
+        if child := self.living.pop(child_id, None):
+            child.close()
         return self.exited.pop(child_id)
 
 
 @contextmanager
-def running_zygote(stderr: int | None = None) -> Iterator[Zygote]:
-    """A zygote that has said Ready; gone, with its children, afterwards."""
+def running_zygote(stderr: int | None = None, open_files: int | None = None) -> Iterator[Zygote]:
+    """A zygote that has said Ready; gone, with its children, afterwards. It may open so many files."""
+    limited = ["sh", "-c", f'ulimit -n {open_files}; exec "$0" "$@"'] if open_files else []
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours:
         with theirs:
             process = subprocess.Popen(
-                [binary(), "zygote", "--control-fd", str(theirs.fileno())],
+                [*limited, str(binary()), "zygote", "--control-fd", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stderr=stderr,
             )
+        zygote = Zygote(process, ours)
         try:
-            zygote = Zygote(process, ours)
             zygote.receive()
             yield zygote
         finally:
@@ -156,6 +162,8 @@ def running_zygote(stderr: int | None = None) -> Iterator[Zygote]:
                 process.wait()
                 raise
             finally:
+                for child in zygote.living.values():
+                    child.close()
                 if process.stderr:
                     process.stderr.close()
 
@@ -172,9 +180,8 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in text.split()]
 
 
-def until(condition: object, timeout: float = PATIENCE) -> None:
+def until(condition: Callable[[], bool], timeout: float = PATIENCE) -> None:
     """Waits until `condition()` is true. Raises TimeoutError."""
-    assert callable(condition)
     end = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > end:

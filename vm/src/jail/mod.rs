@@ -25,9 +25,6 @@ pub enum Step {
     OpenFiles,
     Processes,
     FileSize,
-    Data,
-    AddressSpace,
-    CpuTime,
     Filter,
 }
 
@@ -39,9 +36,6 @@ const STEPS: &[(Step, &str)] = &[
     (Step::OpenFiles, "setrlimit(RLIMIT_NOFILE)"),
     (Step::Processes, "setrlimit(RLIMIT_NPROC)"),
     (Step::FileSize, "setrlimit(RLIMIT_FSIZE)"),
-    (Step::Data, "setrlimit(RLIMIT_DATA)"),
-    (Step::AddressSpace, "setrlimit(RLIMIT_AS)"),
-    (Step::CpuTime, "setrlimit(RLIMIT_CPU)"),
     (Step::Filter, "seccomp(SECCOMP_SET_MODE_FILTER)"),
 ];
 
@@ -51,7 +45,9 @@ pub fn failed_step(exit_code: i32) -> Option<&'static str> {
     STEPS.iter().find(named).map(|(_, name)| *name)
 }
 
-/// Limits that differ from child to child, as the kernel takes them; [`libc::RLIM_INFINITY`] means none.
+/// Limits that differ from child to child, as the kernel takes them; [`libc::RLIM_INFINITY`] means none. The zygote sets
+/// them before the server hears of the child, and lowers them when a spare gets its job. Were the child to set its own,
+/// it might do so after they had been lowered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rlimits {
     /// RLIMIT_DATA in bytes: the zygote's own and the child's heap.
@@ -70,26 +66,22 @@ impl Rlimits {
     };
 
     /// Each limit with its soft and hard value, leaving out those that are unlimited.
-    pub fn each(&self) -> impl Iterator<Item = (Step, libc::__rlimit_resource_t, libc::rlimit)> {
-        let cpu = libc::rlimit {
-            rlim_cur: self.cpu_seconds,
-            rlim_max: self.cpu_seconds.saturating_add(1),
+    pub fn each(&self) -> impl Iterator<Item = (libc::__rlimit_resource_t, libc::rlimit)> {
+        let limit = |soft, hard| libc::rlimit {
+            rlim_cur: soft,
+            rlim_max: hard,
         };
-        let both = |value| libc::rlimit {
-            rlim_cur: value,
-            rlim_max: value,
-        };
+        let cpu = limit(self.cpu_seconds, self.cpu_seconds.saturating_add(1));
         [
-            (Step::Data, libc::RLIMIT_DATA, both(self.data)),
+            (libc::RLIMIT_DATA, limit(self.data, self.data)),
             (
-                Step::AddressSpace,
                 libc::RLIMIT_AS,
-                both(self.address_space),
+                limit(self.address_space, self.address_space),
             ),
-            (Step::CpuTime, libc::RLIMIT_CPU, cpu),
+            (libc::RLIMIT_CPU, cpu),
         ]
         .into_iter()
-        .filter(|(_, _, limit)| limit.rlim_cur != libc::RLIM_INFINITY)
+        .filter(|(_, limit)| limit.rlim_cur != libc::RLIM_INFINITY)
     }
 }
 
@@ -111,7 +103,7 @@ impl Jail {
 
     /// Confines the calling process, a child just forked, for good. `socket` becomes [`SOCKET`], everything else is
     /// closed. Ends the process when a step fails: nothing untrusted has been read by then.
-    pub fn enter(&self, socket: RawFd, limits: &Rlimits) {
+    pub fn enter(&self, socket: RawFd) {
         // SAFETY: system calls on numbers and on structures that live in this frame.
         unsafe {
             check(Step::Socket, libc::dup2(socket, SOCKET));
@@ -129,11 +121,6 @@ impl Jail {
             set_limit(Step::OpenFiles, libc::RLIMIT_NOFILE, SOCKET as u64 + 1);
             set_limit(Step::Processes, libc::RLIMIT_NPROC, 0);
             set_limit(Step::FileSize, libc::RLIMIT_FSIZE, 0);
-            for (step, resource, limit) in limits.each() {
-                if libc::setrlimit(resource, &limit) < 0 && !is_lowered(resource, &limit) {
-                    fail(step);
-                }
-            }
         }
         self.install_filter();
     }
@@ -169,7 +156,7 @@ impl Jail {
                 ));
             }
             if pid == 0 {
-                self.enter(SOCKET + 2, &Rlimits::NONE);
+                self.enter(SOCKET + 2);
                 libc::syscall(libc::SYS_getuid);
                 exit::now(exit::DONE);
             }
@@ -205,18 +192,6 @@ fn set_limit(step: Step, resource: libc::__rlimit_resource_t, value: u64) {
     check(step, unsafe { libc::setrlimit(resource, &limit) });
 }
 
-/// Whether the zygote was quicker: a spare that gets its job at once may have its narrower limits before it has set its
-/// own wider ones, which the kernel then refuses.
-fn is_lowered(resource: libc::__rlimit_resource_t, wanted: &libc::rlimit) -> bool {
-    let mut present = libc::rlimit {
-        rlim_cur: libc::RLIM_INFINITY,
-        rlim_max: libc::RLIM_INFINITY,
-    };
-    // SAFETY: the structure lives in this frame.
-    let read = unsafe { libc::getrlimit(resource, &mut present) } == 0;
-    read && present.rlim_max <= wanted.rlim_max && present.rlim_cur <= wanted.rlim_cur
-}
-
 fn check(step: Step, result: i32) {
     if result < 0 {
         fail(step);
@@ -247,10 +222,10 @@ mod tests {
             cpu_seconds: 3,
             ..Rlimits::NONE
         };
-        let (step, _, limit) = one.each().next().unwrap();
+        let (resource, limit) = one.each().next().unwrap();
         assert_eq!(
-            (step, limit.rlim_cur, limit.rlim_max),
-            (Step::CpuTime, 3, 4)
+            (resource, limit.rlim_cur, limit.rlim_max),
+            (libc::RLIMIT_CPU, 3, 4)
         );
     }
 }

@@ -3,6 +3,8 @@
 use std::io::Error;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
+use crate::jail::Rlimits;
+
 /// Which side of a fork this is.
 pub enum Forked {
     Child,
@@ -98,17 +100,19 @@ pub fn reap(wait: bool) -> Option<Ended> {
     })
 }
 
-/// Sets a limit of a child.
-pub fn set_limit(
-    pid: libc::pid_t,
-    resource: libc::__rlimit_resource_t,
-    limit: &libc::rlimit,
-) -> Result<(), Error> {
-    // SAFETY: the structure outlives the call.
-    match unsafe { libc::prlimit(pid, resource, limit, std::ptr::null_mut()) } {
-        0 => Ok(()),
-        _ => Err(Error::last_os_error()),
+/// Sets the limits of a child; it cannot raise them itself.
+pub fn bound(pid: libc::pid_t, rlimits: &Rlimits) -> Result<(), String> {
+    for (resource, limit) in rlimits.each() {
+        // SAFETY: the structure outlives the call.
+        if unsafe { libc::prlimit(pid, resource, &limit, std::ptr::null_mut()) } != 0 {
+            let error = Error::last_os_error();
+            let value = limit.rlim_cur;
+            return Err(format!(
+                "prlimit of resource {resource} to {value}: {error}"
+            ));
+        }
     }
+    Ok(())
 }
 
 /// Processor time that a child has used, in nanoseconds; None when it is gone.

@@ -194,10 +194,14 @@ impl Service {
         let forked_at = fork::monotonic();
         // SAFETY: this process has one thread; the child goes no further than `run_child`.
         match unsafe { fork::fork() }.map_err(|error| failed("fork", error))? {
-            Forked::Child => run_child(&self.jail, &self.preloaded, &child_end, &bounds),
+            Forked::Child => run_child(&self.jail, &self.preloaded, &child_end),
             Forked::Zygote { pid, pidfd } => {
                 self.children.insert(id, Child::new(pid, bounds, forked_at));
                 self.plan_look(id, forked_at);
+                // Before the server hears of the child, so before it can have a job.
+                if let Err(problem) = fork::bound(pid, &bounds.rlimits) {
+                    self.kill_for_limits(id, problem);
+                }
                 Ok((pid, vec![server_end, pidfd]))
             }
         }
@@ -214,17 +218,8 @@ impl Service {
             (_, None) => return,
             (Some(limits), Some(used)) => child.bounds.lowered(limits, used),
         };
-        let bounded = lowered.and_then(|bounds| {
-            for (_, resource, limit) in bounds.rlimits.each() {
-                fork::set_limit(child.pid, resource, &limit).map_err(|error| {
-                    format!(
-                        "prlimit of resource {resource} to {}: {error}",
-                        limit.rlim_cur
-                    )
-                })?;
-            }
-            Ok(bounds)
-        });
+        let bounded =
+            lowered.and_then(|bounds| fork::bound(child.pid, &bounds.rlimits).map(|()| bounds));
         let now = fork::monotonic();
         match bounded {
             Ok(bounds) => {
@@ -233,11 +228,16 @@ impl Service {
                 child.bounds = bounds;
                 self.plan_look(assign.child_id, now);
             }
-            Err(problem) => {
-                log::line(&format!("killed child {}: {problem}", assign.child_id));
-                child.killed = Killed::Limits(problem);
-                fork::kill(child.pid);
-            }
+            Err(problem) => self.kill_for_limits(assign.child_id, problem),
+        }
+    }
+
+    /// Ends a child that cannot be bounded; its Exited says why.
+    fn kill_for_limits(&mut self, id: u64, problem: String) {
+        log::line(&format!("killed child {id}: {problem}"));
+        if let Some(child) = self.children.get_mut(id) {
+            child.killed = Killed::Limits(problem);
+            fork::kill(child.pid);
         }
     }
 
@@ -319,10 +319,10 @@ impl Service {
     }
 }
 
-fn run_child(jail: &Jail, preloaded: &Preloaded, socket: &OwnedFd, bounds: &Bounds) -> ! {
+fn run_child(jail: &Jail, preloaded: &Preloaded, socket: &OwnedFd) -> ! {
     // Unwinding would go on into the zygote's loop, in the child.
     let _ = catch_unwind(AssertUnwindSafe(|| {
-        jail.enter(socket.as_raw_fd(), &bounds.rlimits);
+        jail.enter(socket.as_raw_fd());
         child::serve(preloaded, jail::SOCKET)
     }));
     exit::now(exit::PANIC)
