@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import grpc
+from google.protobuf import duration_pb2
 
 from crucible.v1 import execution_pb2
 from crucible.v1 import script_service_pb2 as pb
@@ -19,6 +20,8 @@ from crucible_server.policy.grants import Grants
 from crucible_server.policy.principals import LOCAL, Caller
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ScriptService"].full_name
+# The range of google.protobuf.Duration.
+_MAX_GRACE_SECONDS = 315_576_000_000
 
 
 class ScriptService:
@@ -165,11 +168,19 @@ class ScriptService:
     async def _stop(self, request: pb.StopRequest, context: Context) -> pb.StopResponse:
         grace = self._default_grace
         if request.HasField("grace_period"):
-            grace = request.grace_period.ToTimedelta().total_seconds()
-            if grace < 0:
-                raise invalid("grace_period", f"expected a duration of zero or more, got {grace} s")
+            grace = _grace(request.grace_period)
         interrupted = await self._engine.drain(grace)
         return pb.StopResponse(status=self._engine.status, interrupted_executions=interrupted)
+
+
+def _grace(duration: duration_pb2.Duration) -> float:
+    whole, nanos = duration.seconds, duration.nanos
+    if not (0 <= whole <= _MAX_GRACE_SECONDS and 0 <= nanos < 1_000_000_000):
+        raise invalid(
+            "grace_period",
+            f"expected a duration of 0 to {_MAX_GRACE_SECONDS} s, got seconds={whole} nanos={nanos}",
+        )
+    return whole + nanos / 1e9
 
 
 def _id(execution_id: str) -> str:

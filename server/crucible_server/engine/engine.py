@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -76,9 +77,11 @@ class Engine:
         self.total_executions = 0
         self.successful_executions = 0
         self._live: dict[tuple[str, str], Execution] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._resumptions = 0
+        self._closing = False
 
     @property
     def active(self) -> int:
@@ -96,17 +99,39 @@ class Engine:
         self._set_status(Status.SERVICE_STATUS_HEALTHY)
 
     def resume(self) -> None:
-        """Takes executions again after `drain`."""
+        """Takes executions again after `drain`, and calls off one that still waits.
+
+        Raises ServiceError (UNAVAILABLE) once the engine is being stopped for good.
+        """
+        if self._closing:
+            raise unavailable("the server is shutting down; it cannot be started again by a call")
         if self.status in (Status.SERVICE_STATUS_STOPPED, Status.SERVICE_STATUS_STOPPING):
+            self._resumptions += 1
             self._set_status(Status.SERVICE_STATUS_HEALTHY)
+            # Whoever drains has to wake up and find that it is called off.
+            self._idle.set()
+            if self._live:
+                self._idle.clear()
 
     async def drain(self, grace: float) -> int:
-        """Takes nothing new, waits `grace` seconds for what runs, ends the rest; returns how many it ended."""
+        """Takes nothing new, waits `grace` seconds for what runs, ends the rest; returns how many it ended.
+
+        Goes on when its caller is cancelled: half a drain would never come to its end.
+        """
+        task = asyncio.get_running_loop().create_task(self._drain(grace))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    async def _drain(self, grace: float) -> int:
         if self.status == Status.SERVICE_STATUS_STOPPED:
             return 0
+        resumptions = self._resumptions
         self._set_status(Status.SERVICE_STATUS_STOPPING)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), grace)
+        if self._resumptions != resumptions:
+            return 0
         ended = len(self._live)
         for execution in list(self._live.values()):
             execution.end(Kind.EXECUTION_ERROR_KIND_INTERRUPTED, _INTERRUPTED)
@@ -117,6 +142,7 @@ class Engine:
 
     async def stop(self, grace: float) -> None:
         """Drains, then ends the interpreter."""
+        self._closing = True
         await self.drain(grace)
         if self._tasks:
             await asyncio.wait(self._tasks)
