@@ -13,7 +13,9 @@ from crucible_server.store import StoreError, StoreErrorKind
 ERROR_DOMAIN = "crucible.v1"
 MAX_DETAILS_BYTES = 4096
 """Some clients lose trailers that are longer."""
-_MAX_MESSAGE = 1024
+_MAX_MESSAGE_BYTES = 1024
+# What is not plain ASCII travels percent-encoded in a header, three bytes for one.
+_MAX_ENCODED_MESSAGE_BYTES = 512
 
 _K = error_pb2.ErrorKind
 _C = grpc.StatusCode
@@ -51,13 +53,14 @@ def of_store(error: StoreError) -> ServiceError:
 def to_status(error: ServiceError) -> tuple[grpc.StatusCode, str, bytes]:
     """Code, message and the serialized google.rpc.Status of an error."""
     code = CODES[error.kind]
-    text = error.message if len(error.message) <= _MAX_MESSAGE else error.message[:_MAX_MESSAGE] + " …"
+    is_plain = error.message.isascii() and error.message.isprintable()
+    text = _cut(error.message, _MAX_MESSAGE_BYTES if is_plain else _MAX_ENCODED_MESSAGE_BYTES)
     status = status_pb2.Status(code=getattr(code_pb2, code.name), message=text)
     details: list[message.Message] = [
         error_details_pb2.ErrorInfo(
             reason=error_pb2.ErrorKind.Name(error.kind).removeprefix("ERROR_KIND_"),
             domain=ERROR_DOMAIN,
-            metadata=dict(error.metadata),
+            metadata={key: _cut(value, 100) for key, value in error.metadata.items()},
         )
     ]
     if error.retry_after is not None:
@@ -68,13 +71,13 @@ def to_status(error: ServiceError) -> tuple[grpc.StatusCode, str, bytes]:
         details.append(
             error_details_pb2.QuotaFailure(
                 violations=[
-                    error_details_pb2.QuotaFailure.Violation(subject=error.quota, description=text[:200])
+                    error_details_pb2.QuotaFailure.Violation(subject=error.quota, description=_cut(text, 200))
                 ]
             )
         )
     if error.violations:
         details.append(
-            _bad_request(error, MAX_DETAILS_BYTES - 512 - sum(d.ByteSize() for d in details) - len(text))
+            _bad_request(error, MAX_DETAILS_BYTES - 512 - sum(d.ByteSize() for d in details) - len(text.encode()))
         )
     for detail in details:
         packed = any_pb2.Any()
@@ -83,10 +86,18 @@ def to_status(error: ServiceError) -> tuple[grpc.StatusCode, str, bytes]:
     return code, text, status.SerializeToString()
 
 
+def _cut(text: str, limit: int) -> str:
+    """At most `limit` bytes of UTF-8, and a mark where something is missing."""
+    encoded = text.encode()
+    return text if len(encoded) <= limit else encoded[:limit].decode(errors="ignore") + " ..."
+
+
 def _bad_request(error: ServiceError, room: int) -> error_details_pb2.BadRequest:
     bad = error_details_pb2.BadRequest()
     for violation in error.violations:
-        entry = bad.field_violations.add(field=violation.field[:200], description=violation.description[:500])
+        entry = bad.field_violations.add(
+            field=_cut(violation.field, 200), description=_cut(violation.description, 500)
+        )
         if bad.ByteSize() > room:
             bad.field_violations.remove(entry)
             break
