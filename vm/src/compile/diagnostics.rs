@@ -198,6 +198,9 @@ pub fn code(message: &str) -> &'static str {
         "name.missing"
     } else if message.starts_with("expected")
         || message.contains("unexpected")
+        || message.contains("unterminated")
+        || message.contains("literal")
+        || message.contains("escape")
         || message.contains("invalid")
     {
         "syntax"

@@ -60,15 +60,20 @@ fn mutable(scan: &Scan<'_>, at: usize, _message: &str) -> Found {
     ))
 }
 
+/// `-> T`, and `-> Result<T>`, where Rune trips over the `<`.
 fn return_type(scan: &Scan<'_>, at: usize, message: &str) -> Found {
-    if !message.contains("return type") {
+    let declared = if message.contains("return type") {
+        at
+    } else if scan.word(at) == "<" && message.contains("`{`") {
+        (0..at).rev().find(|at| scan.word(*at) == "fn")?
+    } else {
         return None;
-    }
-    let arrow = (at..scan.tokens.len())
+    };
+    let arrow = (declared..scan.tokens.len())
         .take_while(|at| scan.word(*at) != "{")
         .find(|at| scan.word(*at) == "->")?;
     let body = (arrow..scan.tokens.len()).find(|at| scan.word(*at) == "{")?;
-    let signature = &scan.text[scan.tokens[at].start..scan.tokens[arrow].start];
+    let signature = &scan.text[scan.tokens[declared].start..scan.tokens[arrow].start];
     Some((
         format!(
             "leave out the return type: `{} {{ .. }}`",
