@@ -334,7 +334,6 @@ def _bind(context: execution_pb2.ExecutionContext, unit: CompiledUnit, name: str
     function = unit.functions.get(name)
     if function is None or not function.is_public:
         public = [f.name for f in unit.script.functions if f.is_public]
-        # Private functions that nothing calls are not compiled: these cannot be told from ones that do not exist.
         raise invalid(
             "context.function",
             f"expected a function declared `pub fn`, got {name[:80]!r}; the script's public functions are: "
