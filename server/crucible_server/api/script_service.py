@@ -72,6 +72,8 @@ class ScriptService:
             response.script.CopyFrom(compilation.unit.script)
             response.script.name = request.context.name
             response.script.cached = compilation.cached
+            # Levels with the same modules share byte code.
+            response.script.security_level = grant.level
             if compilation.cached:
                 response.script.ClearField("compile_time")
         return response
