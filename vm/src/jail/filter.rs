@@ -124,8 +124,8 @@ pub fn compile() -> Result<BpfProgram, String> {
 
 /// Reads the caller's address and forgets it. A kernel that installs a filter first walks it once for every system call
 /// there is, to note those that it always allows; it gives up on one at the first instruction that reads anything but
-/// the number. For a child that makes few calls the walk is the dearer: with this, a fork of 100 instructions to exit
-/// takes 0.10 ms instead of 0.42 ms. What is allowed stays the same.
+/// the number. For a child that makes few calls the walk is the dearer: without it, a child that only enters the jail
+/// and exits uses about a fifth less processor time. What is allowed stays the same.
 const IN_NO_BITMAP: sock_filter = sock_filter {
     code: LOAD_WORD,
     jt: 0,
