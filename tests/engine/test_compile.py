@@ -267,10 +267,11 @@ def test_a_file_of_the_machine_is_not_read(client: crucible.Client) -> None:
         assert client.check(f"{text}\npub fn main() {{ 1 }}").script is None
 
 
-def test_an_execution_rechecks_the_level(client: crucible.Client, stub: ScriptServiceStub) -> None:
-    # Production has no module of its own yet in every build: the check is that levels do not share byte code.
+def test_a_stored_script_runs_at_the_level_of_the_call(client: crucible.Client, stub: ScriptServiceStub) -> None:
     script = client.compile("pub fn main() { 77 }", level="production")
-    assert client.run(script, level="safe").value == 77
+    result = client.run(script, level="safe")
+    record = client.get_execution(result.execution_id).message
+    assert (result.value, record.security_level) == (77, security_pb2.SECURITY_LEVEL_SAFE)
     described = {"script_id": script.script_id, "security_context": {"security_level": 99}}
     refused = refusal(lambda: stub.ExecuteScript(api.ExecuteScriptRequest(context=described)))
     assert refused.words == ("INVALID_ARGUMENT", "VALIDATION_ERROR")

@@ -166,7 +166,7 @@ def test_output_before_a_kill_is_there(client: crucible.Client) -> None:
 
 def test_a_failure_in_a_stream_comes_last(client: crucible.Client) -> None:
     stream = client.stream('pub fn main() { println!("a"); panic!("x") }')
-    pieces = []
+    pieces: list[crucible.Output] = []
     with pytest.raises(crucible.ExecutionFailed, match="x"):
         pieces.extend(stream)
     assert [(piece.sequence, piece.stream, piece.text) for piece in pieces] == [(1, "stdout", "a\n")]
