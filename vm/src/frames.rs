@@ -3,6 +3,8 @@
 /// The version of the frames in `crucible.vm.v1`.
 pub const PROTOCOL_VERSION: u32 = 1;
 
+// Messages that only servers and clients exchange are generated along.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 pub mod crucible {
     pub mod v1 {
         include!("gen/crucible.v1.rs");

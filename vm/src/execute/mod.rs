@@ -37,7 +37,7 @@ pub fn execute(
 ) -> ExecuteResult {
     let outcome = match prepare(job) {
         Ok((loaded, function)) => run(preloaded, mask, job, limits, loaded, &function),
-        Err(error) => execute_result::Outcome::Error(error),
+        Err(error) => execute_result::Outcome::Error(*error),
     };
     ExecuteResult {
         outcome: Some(outcome),
@@ -46,14 +46,14 @@ pub fn execute(
     }
 }
 
-fn prepare(job: &ExecuteJob) -> Result<(Loaded, Function), ExecutionError> {
+fn prepare(job: &ExecuteJob) -> Result<(Loaded, Function), Box<ExecutionError>> {
     let loaded = unit::decode(&job.unit)
-        .map_err(|message| failure::plain(ExecutionErrorKind::Internal, message))?;
+        .map_err(|message| Box::new(failure::plain(ExecutionErrorKind::Internal, message)))?;
     let refused = |message| {
-        Err(failure::plain(
+        Err(Box::new(failure::plain(
             ExecutionErrorKind::InvalidArguments,
             message,
-        ))
+        )))
     };
     let name = job.function.trim_start_matches("::");
     let Some(function) = loaded

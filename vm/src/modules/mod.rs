@@ -10,10 +10,12 @@ use rune::{Context, ContextError};
 
 use crate::frames::v1::ModuleInfo;
 
+type Install = fn(&mut Context) -> Result<(), ContextError>;
+
 /// A module that may be installed, by the path that scripts import.
 pub struct Known {
     pub path: &'static str,
-    pub install: Option<fn(&mut Context) -> Result<(), ContextError>>,
+    pub install: Option<Install>,
 }
 
 /// Every module that Crucible defines. Those without an `install` are named so that a script which imports one learns
