@@ -117,6 +117,36 @@ def test_a_long_panic_is_cut(client: crucible.Client) -> None:
     assert len(error.message.encode()) <= 4096
 
 
+LONG_NAMES = {
+    "a key on the path of a value": "pub fn main() { let o = #{}; o[NAME] = |x| x; o }",
+    "a key that is missing": "pub fn main() { let o = #{}; o[NAME] }",
+    "a reason": "pub fn main() { None.expect(NAME) }",
+    "an Err": "pub fn main() { Err(NAME) }",
+    "a line of source": 'pub fn main() { [][1]; "LINE" }',
+}
+
+
+@pytest.mark.parametrize("name", LONG_NAMES)
+def test_what_is_long_is_cut_in_errors(client: crucible.Client, name: str) -> None:
+    long = "größer" * 20_000
+    error = failure(client, LONG_NAMES[name].replace("NAME", f'"{long}"').replace("LINE", long))
+    assert error.kind in ("RUNTIME", "PANIC", "RETURNED_ERR", "INVALID_RETURN_VALUE")
+    assert 0 < len(error.message.encode()) <= 4096
+    assert len(error.rendered.encode()) <= 16 * 1024
+    assert all(len(frame.function.encode()) <= 4096 for frame in error.stack_trace)
+
+
+def test_long_names_of_functions_are_cut(client: crucible.Client) -> None:
+    name = "g" * 10_000
+    source = f"""mod {name} {{ pub mod {name} {{ pub mod {name} {{
+        pub fn f(n) {{ if n == 0 {{ [][1] }} else {{ 1 + f(n - 1) }} }}
+    }} }} }}
+    pub fn main() {{ {name}::{name}::{name}::f(200) }}"""
+    error = failure(client, source)
+    assert (error.kind, len(error.stack_trace)) == ("RUNTIME", 64)
+    assert {len(frame.function) for frame in error.stack_trace} == {512}
+
+
 @pytest.mark.parametrize(
     ("payload", "value"),
     [('"boom"', "boom"), ("#{ code: 7, why: [1, 2] }", {"code": 7, "why": [1, 2]}), ("()", None), ("1.0", 1.0)],

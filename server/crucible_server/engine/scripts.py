@@ -26,6 +26,8 @@ from crucible_server.store import ScriptRecord, Store, UnitRecord
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,127}\Z")
 _MAX_VIOLATIONS = 16
+_MAX_PATH_BYTES = 255
+_MAX_FILES = 1000
 _MAX_RENDERED = 64 * 1024
 
 # Ends of a compile child that are the source's doing: reported as a diagnostic rather than as a fault.
@@ -175,8 +177,7 @@ class Scripts:
             return Compilation(None, diagnostics, rendered, cached=False)
         compiled = script_pb2.CompiledScript(
             script_id=script,
-            functions=[f for f in result.functions if f.is_public]
-            + [f for f in result.functions if not f.is_public],
+            functions=[f for f in result.functions if f.is_public] + [f for f in result.functions if not f.is_public],
             modules=result.modules,
             security_level=grant.level,
             bytecode_bytes=len(result.unit),
@@ -226,9 +227,7 @@ def compilation_error(compilation: Compilation) -> ServiceError:
     errors = [d for d in compilation.diagnostics if d.severity == script_pb2.SEVERITY_ERROR]
     blocked = any(d.code.startswith("security.") for d in errors)
     first = errors[0] if errors else script_pb2.Diagnostic(message="the source does not compile")
-    place = (
-        f" at {first.span.file or 'main.rn'}:{first.span.line}:{first.span.column}" if first.span.line else ""
-    )
+    place = f" at {first.span.file or 'main.rn'}:{first.span.line}:{first.span.column}" if first.span.line else ""
     return ServiceError(
         ErrorKind.ERROR_KIND_SECURITY_VIOLATION if blocked else ErrorKind.ERROR_KIND_COMPILATION_ERROR,
         f"the script does not compile: {first.message}{place}"
@@ -255,11 +254,18 @@ def _check_source(source: script_pb2.ScriptSource, limits: Limits) -> None:
             f"source.source: expected at most {limits.max_source_bytes} bytes with all included files, got {size}",
             quota="max_source_bytes",
         )
+    if len(source.file_name.encode()) > _MAX_PATH_BYTES:
+        size = len(source.file_name.encode())
+        raise invalid("source.file_name", f"expected at most {_MAX_PATH_BYTES} bytes, got {size}")
+    if len(source.files) > _MAX_FILES:
+        raise invalid("source.files", f"expected at most {_MAX_FILES} files, got {len(source.files)}")
     for path in source.files:
         parts = path.split("/")
-        if not path.endswith(".rn") or any(part in ("", ".", "..") for part in parts):
+        is_long = len(path.encode()) > _MAX_PATH_BYTES
+        if is_long or not path.endswith(".rn") or any(part in ("", ".", "..") for part in parts):
             raise invalid(
-                f"source.files[{path[:80]!r}]", "expected a relative path such as `util.rn` or `util/mod.rn`"
+                f"source.files[{path[:80]!r}]",
+                f"expected a relative path such as `util.rn` or `util/mod.rn`, of at most {_MAX_PATH_BYTES} bytes",
             )
 
 
@@ -267,12 +273,8 @@ def _failed(job: Job) -> Compilation:
     failure = job.failure
     assert failure is not None
     code = _LIMIT_CODES.get(failure.kind)
-    if code is None or (
-        failure.kind == Kind.EXECUTION_ERROR_KIND_CRASHED and "parent process" in failure.message
-    ):
-        raise ServiceError(
-            ErrorKind.ERROR_KIND_UNAVAILABLE, f"compiling failed: {failure.message}", retry_after=0.5
-        )
+    if code is None or (failure.kind == Kind.EXECUTION_ERROR_KIND_CRASHED and "parent process" in failure.message):
+        raise ServiceError(ErrorKind.ERROR_KIND_UNAVAILABLE, f"compiling failed: {failure.message}", retry_after=0.5)
     message = f"while compiling: {failure.message}"
     diagnostic = script_pb2.Diagnostic(severity=script_pb2.SEVERITY_ERROR, message=message, code=code)
     return Compilation(None, (diagnostic,), f"error: {message}\n", cached=False)

@@ -13,6 +13,8 @@ use crate::frames::v1::{ExecutionError, ExecutionErrorKind, StackFrame};
 pub const MAX_MESSAGE_BYTES: usize = 4 << 10;
 const MAX_RENDERED_BYTES: usize = 16 << 10;
 const MAX_FRAMES: usize = 64;
+/// Longer names of functions are cut too, or a trace of them would not fit into a frame.
+const MAX_FUNCTION_BYTES: usize = 512;
 /// How Rune introduces the message of a panic.
 const PANIC_PREFIX: &str = "Panicked: ";
 
@@ -165,7 +167,7 @@ impl Places<'_> {
         let frame = |ip: &usize| {
             let function = before(&functions, *ip)
                 .and_then(|start| debug.function_at(start))
-                .map(|(_, signature)| signature.path.to_string())
+                .map(|(_, signature)| shorten(&signature.path.to_string(), MAX_FUNCTION_BYTES))
                 .filter(|path| !path.contains('$'))
                 .unwrap_or_default();
             // A stored pointer may lie inside an instruction.
