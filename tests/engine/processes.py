@@ -48,7 +48,11 @@ def exists(pid: int) -> bool:
 def wait_gone(pids: Iterable[int], seconds: float = PROMPT) -> float:
     """Waits until processes have ended and are reaped; the seconds that it took."""
     left = list(pids)
-    return wait_until(lambda: not any(map(exists, left)), f"some of {left} still exist", seconds)
+    try:
+        return wait_until(lambda: not any(map(exists, left)), f"expected {left} to be gone", seconds)
+    except AssertionError as error:
+        states = {pid: status_of(pid)["State"] for pid in left if exists(pid)}
+        raise AssertionError(f"{error}, but these exist: {states}") from None
 
 
 def child_started_by(server: RunningServer, start: Callable[[], T]) -> tuple[T, int]:

@@ -107,6 +107,24 @@ def test_killing_the_zygote_fails_only_the_calls_in_flight(start_server: StartSe
     assert len(load.failures()) <= KILLS * CALLERS
 
 
+def test_a_zygote_that_dies_forking_fails_nothing_that_had_not_begun(start_server: StartServer) -> None:
+    server = start_server()
+    with crucible.Client(server.address) as client:
+        script_id = client.compile("pub fn main(steps) { steps }").script_id
+        with Load(server.address, script_id) as load:
+            for _ in range(KILLS * 4):
+                time.sleep(0.1)
+                for zygote in children_of(server.pid):
+                    os.kill(zygote, signal.SIGKILL)
+            load.more(CALLERS)
+        assert not load.errors
+        # What was forked for and never got its script is given another child; the rest says what became of it.
+        assert {error.kind for error in load.failures()} <= {"CRASHED"}
+        assert client.health().details["interpreter_restarts"].int_value > KILLS
+        assert client.run("pub fn main() { 1 }").value == 1
+    wait_until(lambda: len(children_of(server.pid)) == 1, "zygotes are left")
+
+
 def test_killing_children_fails_only_their_calls(start_server: StartServer) -> None:
     server = start_server()
     zygote = server.zygote_pid()

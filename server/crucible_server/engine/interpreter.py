@@ -17,6 +17,7 @@ from crucible_server.errors import ServiceError, unavailable
 
 _RESTART_WAIT = 5.0
 _MAX_BACKOFF = 5.0
+_MAX_TRIES = 5
 
 log = structlog.get_logger()
 
@@ -67,21 +68,40 @@ class Interpreter:
         zygote = Zygote(self._vm_path, self._on_death)
         self._zygote = zygote
         self.ready = await zygote.start()
-        self._available.set()
         self._refill()
+        if zygote.dead:
+            # Nobody else restarts it: until this returns, whoever starts it answers for it.
+            raise unavailable("the interpreter ended as soon as it was ready")
+        self._available.set()
 
     async def take(self, limits: zygote_pb2.ChildLimits) -> Child:
         """A child with these limits whose clock runs: a spare if there is one that may become it, else a new one.
 
         Raises ServiceError when none can be had.
         """
+        tries = 0
+        while True:
+            child = self._draw(limits, await self._living_zygote())
+            try:
+                if not child.spawned.done():
+                    await child.spawned
+                return child
+            except ServiceError:
+                tries += 1
+                # It went with its zygote before any job reached it, so another may have the job.
+                if not child.zygote_lost or tries >= _MAX_TRIES:
+                    raise
+
+    async def _living_zygote(self) -> Zygote:
         if not self.alive:
             try:
                 await asyncio.wait_for(self._available.wait(), _RESTART_WAIT)
             except TimeoutError:
                 raise unavailable("the interpreter is down and is being restarted; try again") from None
-        zygote = self._zygote
-        assert zygote is not None
+        assert self._zygote is not None
+        return self._zygote
+
+    def _draw(self, limits: zygote_pb2.ChildLimits, zygote: Zygote) -> Child:
         if self._fits_spare(limits):
             while self._spares:
                 child = self._spares.popleft()
@@ -90,12 +110,9 @@ class Interpreter:
                 zygote.assign(child, limits)
                 child.on_end = None
                 self._refill_soon()
-                if not child.spawned.done():
-                    await child.spawned
                 return child
         child = zygote.spawn(limits)
         self._refill_soon()
-        await child.spawned
         return child
 
     def _fits_spare(self, limits: zygote_pb2.ChildLimits) -> bool:
@@ -111,9 +128,11 @@ class Interpreter:
     def _refill(self) -> None:
         self._refill_due = False
         zygote = self._zygote
-        if zygote is None or zygote.dead or self._stopped:
+        if zygote is None or self._stopped:
             return
         for _ in range(self._wanted_spares - len(self._spares)):
+            if zygote.dead:
+                return
             child = zygote.spawn(self._spare_limits)
             child.on_end = self._spare_ended
             self._spares.append(child)
@@ -126,7 +145,7 @@ class Interpreter:
     def _spare_ended(self, child: Child) -> None:
         if child in self._spares:
             self._spares.remove(child)
-            if self._stopped:
+            if self._stopped or child.zygote_lost:
                 return
             log.warning("spare_ended", pid=child.pid)
             asyncio.get_running_loop().call_later(0.1, self._refill)

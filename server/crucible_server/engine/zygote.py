@@ -67,6 +67,8 @@ class Zygote:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         loop = asyncio.get_running_loop()
         self._ready = loop.create_future()
+        # Whoever gave up waiting has the reason already.
+        self._ready.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
             ours.setblocking(False)
             self._process = subprocess.Popen(
@@ -156,7 +158,7 @@ class Zygote:
                 for i in range(0, len(payload) - 3, 4)
             ]
             if not data:
-                self._died()
+                self.kill()
                 return
             try:
                 if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
@@ -235,7 +237,13 @@ class Zygote:
         children, self._children = list(self._children.values()), {}
         for child in children:
             child.lost()
+        self._reap()
         self._on_death(self)
+
+    def _reap(self) -> None:
+        # Its socket closes a moment before it can be reaped.
+        if self._process is not None and self._process.poll() is None:
+            asyncio.get_running_loop().call_later(0.05, self._reap)
 
 
 def _cannot_start(path: Path, why: str) -> ServiceError:
