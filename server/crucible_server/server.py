@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from importlib.metadata import PackageNotFoundError, version
 
 import grpc
 import structlog
@@ -12,6 +11,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 
 from crucible.vm.v1 import zygote_pb2
+from crucible_server import __version__
 from crucible_server.api.records import Presenter
 from crucible_server.api.reflection import add_reflection
 from crucible_server.api.script_service import SERVICE, ScriptService
@@ -98,7 +98,7 @@ class Server:
         self._health = HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         presenter = Presenter(
-            version=server_version(),
+            version=__version__,
             start_time_ns=time.time_ns(),
             max_request_bytes=config.max_request_bytes,
             retention_ns=retention_ns,
@@ -153,10 +153,3 @@ class Server:
         """Returns once `stop` is done."""
         await self._closed.wait()
 
-
-def server_version() -> str:
-    """The installed version."""
-    try:
-        return version("crucible-rune")
-    except PackageNotFoundError:
-        return "0.0.0+uninstalled"

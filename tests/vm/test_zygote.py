@@ -152,7 +152,7 @@ def test_a_child_is_bounded_before_the_server_hears_of_it(zygote: Zygote) -> Non
         limits = limits_of(child.pid)
         # What the zygote has comes on top of the heap, and of the address space the stack.
         assert 64 << 20 <= int(limits["Max data size"][1]) < 128 << 20
-        assert (64 + 256) << 20 <= int(limits["Max address space"][1]) < 512 << 20
+        assert (64 + 64) << 20 <= int(limits["Max address space"][1]) < 512 << 20
         assert 2 <= int(limits["Max cpu time"][0]) <= 3
         assert finish(zygote, child).exit_code == 106
 

@@ -58,7 +58,9 @@ pub fn of_vm(places: &Places<'_>, raised: &Raised, limits: &Limits) -> Execution
             shorten(message, MAX_MESSAGE_BYTES),
         )
     } else {
-        let text = missing_method(places, error, &text).unwrap_or(text);
+        let text = missing_method(places, error, &text)
+            .or_else(|| not_accessible(&text))
+            .unwrap_or(text);
         plain(
             ExecutionErrorKind::Runtime,
             shorten(&text, MAX_MESSAGE_BYTES),
@@ -112,6 +114,17 @@ fn missing_method(places: &Places<'_>, error: &VmError, text: &str) -> Option<St
     Some(format!(
         "there is no method `{name}` on a value of type `{receiver}`"
     ))
+}
+
+/// Rune tells the state of a value that cannot be used by the flags of its lock.
+fn not_accessible(text: &str) -> Option<String> {
+    let (wanted, state) = text.strip_prefix("Cannot ")?.split_once(", value is ")?;
+    let why = if state.starts_with('M') {
+        "it was moved: a future is awaited, and a value is dropped, only once; make a new one or a `.clone()` before"
+    } else {
+        "it is in use by the operation or the loop around this one; work on a `.clone()`"
+    };
+    Some(format!("cannot {wanted} the value: {why}"))
 }
 
 /// Library functions wrap the failure to allocate in errors of their own, some of them in a panic.

@@ -5,8 +5,9 @@ use std::io::Error;
 
 use super::{memory, signals};
 
-/// The stack that scripts get: deep values and deep sources recurse natively.
-pub const STACK_BYTES: u64 = 256 << 20;
+/// The stack that scripts get: deep values and deep sources recurse natively. What a script drives it to is memory on
+/// top of its heap, so it is no larger than some ten thousand levels need.
+pub const STACK_BYTES: u64 = 64 << 20;
 
 /// Why the kernel should prefer these processes when memory is short; 1000 is the most.
 const OOM_SCORE: &str = "500";

@@ -33,8 +33,8 @@ pub fn run(args: &[String]) -> Result<(), String> {
     let ready = Ready {
         protocol_version: PROTOCOL_VERSION,
         vm_version: env!("CARGO_PKG_VERSION").into(),
-        rune_version: setup::RUNE_VERSION.into(),
-        rune_patch_level: setup::RUNE_PATCH_LEVEL.into(),
+        rune_version: crate::unit::RUNE_VERSION.into(),
+        rune_patch_level: crate::unit::RUNE_PATCH_LEVEL.into(),
         layers: layers::describe(inherited::soft_limit(libc::RLIMIT_STACK)?),
         modules: preloaded.modules(),
         baseline_bytes: baseline.read()?.resident,

@@ -7,11 +7,6 @@ use std::process::Command;
 use super::log;
 use crate::jail::inherited::{soft_limit, STACK_BYTES};
 
-/// The version of Rune that is linked.
-pub const RUNE_VERSION: &str = "0.14.2";
-/// Counts the states of `vm/patches` that change byte code or behaviour.
-pub const RUNE_PATCH_LEVEL: &str = "1";
-
 /// Executes this program anew when its stack is not [`STACK_BYTES`], or as much of it as the hard limit allows: the
 /// kernel places everything else around the stack's limit at exec. The environment is left behind, since every child
 /// would have a copy of what the server was told in it.
