@@ -89,6 +89,23 @@ def test_runtime_errors(client: crucible.Client, body: str, says: list[str]) -> 
 
 
 @pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ('let s = "a"; s += s; s', "cannot read the value: it is in use"),
+        ("let v = [1, 2]; for x in v { v.push(x); }", "cannot write the value: it is in use"),
+        ("let v = [2, 1]; v.sort_by(|a, b| { v.push(1); a.cmp(b) })", "cannot write the value: it is in use"),
+        ("let f = async { 1 }; f.await; f.await", "cannot take the value: it was moved"),
+    ],
+)
+def test_a_value_that_cannot_be_used_now(client: crucible.Client, body: str, says: str) -> None:
+    error = failure(client, f"pub async fn main() {{ {body} }}")
+    assert error.kind == "RUNTIME"
+    assert says in error.message
+    assert "`.clone()`" in error.message
+    assert error.line == 1
+
+
+@pytest.mark.parametrize(
     ("body", "message"),
     [
         ('panic!("boom {}", 1)', "boom 1"),

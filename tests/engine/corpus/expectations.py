@@ -68,7 +68,7 @@ _BLOCKS: list[Any] = [
 
 MISC: dict[str, list[Expectation]] = {
     "a1": [Value([1, [2, 3, 104], 11, [10, 11, 12], [0, 1, 2], 7])],
-    "a2": [Failure(("RUNTIME",))],
+    "a2": [Failure(("RUNTIME",), "a future is awaited")],
     "a3": [_ENDLESS, _BUDGET],
     "a4": [Value([10, 20, 30])],
     "a5": [Value([2, 3, 4])],
@@ -122,7 +122,7 @@ ABUSE: dict[str, list[Expectation]] = {
     "d26_print": [Failure(("OUTPUT_EXCEEDED",), "max_output_bytes")],
     "d27_panic": [Failure(("PANIC",), "boom 1")],
     "d28_unwrap": [Failure(("PANIC",), "None")],
-    "d29_sleep": [Failure(("RUNTIME",))],
+    "d29_sleep": [Failure(("RUNTIME",), "it is in use")],
     "d30_sort": [_ENDLESS],
 }
 
