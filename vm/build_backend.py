@@ -47,16 +47,12 @@ def prepare_metadata_for_build_editable(metadata_directory: str, config_settings
     return str(_prepared(maturin.prepare_metadata_for_build_editable, metadata_directory, config_settings))
 
 
-def build_wheel(
-    wheel_directory: str, config_settings: _Config = None, metadata_directory: str | None = None
-) -> str:
+def build_wheel(wheel_directory: str, config_settings: _Config = None, metadata_directory: str | None = None) -> str:
     """Build the wheel and return its file name."""
     return str(_prepared(maturin.build_wheel, wheel_directory, config_settings, metadata_directory))
 
 
-def build_editable(
-    wheel_directory: str, config_settings: _Config = None, metadata_directory: str | None = None
-) -> str:
+def build_editable(wheel_directory: str, config_settings: _Config = None, metadata_directory: str | None = None) -> str:
     """Build the editable wheel and return its file name."""
     return str(_prepared(maturin.build_editable, wheel_directory, config_settings, metadata_directory))
 
