@@ -15,7 +15,7 @@ from tests.engine.processes import LOOP, PATIENCE, STEPS, child_started_by, wait
 from tests.servers import RunningServer, children_of
 
 TWINS = 20
-SECOND_OF_STEPS = 40
+MANY_STEPS = 40
 
 
 def new_id() -> str:
@@ -53,7 +53,7 @@ def test_a_stored_failure_is_returned_as_well(client: crucible.Client) -> None:
 def test_the_same_request_joins_what_runs(bare: crucible.Client, bare_server: RunningServer) -> None:
     script = bare.compile(STEPS)
     execution_id = new_id()
-    options = {"execution_id": execution_id, "args": {"steps": SECOND_OF_STEPS}}
+    options = {"execution_id": execution_id, "args": {"steps": MANY_STEPS}}
     stream, _ = child_started_by(bare_server, lambda: bare.stream(script, **options))  # type: ignore[arg-type]
     joined = bare.stream(script, **options)  # type: ignore[arg-type]
     ours, theirs = iter(stream), iter(joined)
@@ -65,7 +65,7 @@ def test_the_same_request_joins_what_runs(bare: crucible.Client, bare_server: Ru
     result = bare.run(script, **options)  # type: ignore[arg-type]
     assert [piece.sequence for piece in ours] == list(range(2, bare.get_execution(execution_id).last_sequence + 1))
     assert stream.result is not None
-    assert stream.result.value == result.value == SECOND_OF_STEPS
+    assert stream.result.value == result.value == MANY_STEPS
 
 
 def test_losing_the_first_call_ends_it_for_those_who_joined(bare: crucible.Client, bare_server: RunningServer) -> None:
@@ -140,7 +140,7 @@ async def test_twins_at_once_run_once(server: RunningServer, compiled: bool) -> 
         )
         assert results == [results[0]] * TWINS
         assert results[0].stdout == "".join(f"step {n}\n" for n in range(5))
-        # Two runs would hardly use the same processor time, let alone count as one.
+        # Two runs would not have used the same processor time either.
         assert (await client.health()).details["total_executions"].int_value == total + 1
 
 

@@ -21,7 +21,7 @@ from tests.servers import RunningServer, children_of
 
 CALLERS = 6
 KILLS = 3
-SHORT = 4
+SHORT = 2
 
 
 @dataclass

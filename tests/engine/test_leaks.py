@@ -14,8 +14,8 @@ from tests.servers import RunningServer, children_of
 EXECUTIONS = 1000
 WARM_UP = 200
 AT_ONCE = 8
-GROWTH = 24 * 1024 * 1024
-"""Bytes that server or zygote may have grown: a leak of 32 KiB for each execution would be seen."""
+GROWTH = 8 * 1024 * 1024
+"""Bytes that server or zygote may have grown: a leak of 8 KiB for each execution is seen."""
 
 TALKS = 'pub fn main(n) { println!("{n}"); crucible::basic::log("called"); n }'
 # Their ends differ: a panic, an error, an allocation refused, a protocol of the compiler.

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import grpc
@@ -273,9 +274,13 @@ def test_a_child_is_jailed(bare: crucible.Client, bare_server: RunningServer, sc
     wait_gone([pid])
 
 
+def _is_filtered(pid: int) -> bool:
+    return status_of(pid)["Seccomp"] == "2"
+
+
 def test_a_waiting_spare_is_jailed_too(server: RunningServer, client: crucible.Client) -> None:
     wait_until(lambda: client.health().details["spare_children"].int_value > 0, "there is no spare")
     for pid in children_of(server.zygote_pid()):
-        wait_until(lambda pid=pid: status_of(pid)["Seccomp"] == "2", "a spare without filter")
+        wait_until(partial(_is_filtered, pid), "a spare without filter")
         assert status_of(pid)["NoNewPrivs"] == "1"
         assert len(descriptors_of(pid)) == 1

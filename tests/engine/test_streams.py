@@ -25,6 +25,8 @@ pub fn main(me, lines) {
 }
 """
 STREAMS = 64
+RUNNING = 50
+"""Of them, what Production runs at once; the others wait for their turn."""
 LINES = 24
 STEP_COUNT = 40
 
@@ -40,11 +42,17 @@ def text_of(pieces: list[crucible.Output], stream: str) -> str:
 async def test_many_streams_at_once_are_each_complete_and_in_order(server: RunningServer) -> None:
     async with crucible.AsyncClient(server.address) as client:
         script = await client.compile(TALKER)
+        all_begun = asyncio.Barrier(STREAMS)
         most_active = 0
 
         async def one(me: int) -> None:
             stream = client.stream(script, args={"me": me, "lines": LINES}, level="production", deadline=PATIENCE * 2)
-            pieces = [piece async for piece in stream]
+            pieces: list[crucible.Output] = []
+            async for piece in stream:
+                if not pieces:
+                    # Nobody reads on before every stream has begun: all of them are open at once.
+                    await all_begun.wait()
+                pieces.append(piece)
             assert_in_order(pieces)
             assert text_of(pieces, "stdout") == "".join(f"{me}:{n}\n" for n in range(LINES))
             assert text_of(pieces, "stderr") == "".join(f"{me}!{n}\n" for n in range(0, LINES, 4))
@@ -54,7 +62,7 @@ async def test_many_streams_at_once_are_each_complete_and_in_order(server: Runni
 
         async def watch() -> None:
             nonlocal most_active
-            while most_active < STREAMS:
+            while True:
                 active = (await client.health()).details["active_executions"].int_value
                 most_active = max(most_active, active)
                 await asyncio.sleep(0.01)
@@ -62,7 +70,7 @@ async def test_many_streams_at_once_are_each_complete_and_in_order(server: Runni
         watching = asyncio.create_task(watch())
         await asyncio.gather(*map(one, range(STREAMS)))
         watching.cancel()
-        assert most_active == STREAMS
+        assert most_active >= RUNNING
 
 
 async def test_several_readers_follow_one_execution_from_different_places(server: RunningServer) -> None:
