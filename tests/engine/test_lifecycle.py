@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -30,7 +30,6 @@ from tests.engine.processes import (
 )
 from tests.servers import RunningServer, children_of
 
-Record = Callable[[str, object], None]
 MANY_STEPS = 60
 
 CALLER = """
@@ -119,13 +118,12 @@ class TestLosingTheCall:
         bare: crucible.Client,
         bare_server: RunningServer,
         scripts: dict[str, str],
-        record_property: Record,
         streamed: bool,
     ) -> None:
         what = context(scripts["loop"])
         call, pid = child_started_by(bare_server, lambda: begin(bare, what, streamed=streamed))
         call.cancel()
-        record_property("seconds", wait_gone([pid]))
+        print(f"gone after {wait_gone([pid]):.3f} s")
         assert_lost_its_call(bare, what.execution_id)
 
     def test_a_passed_deadline_kills_the_child(
@@ -133,7 +131,6 @@ class TestLosingTheCall:
         bare: crucible.Client,
         bare_server: RunningServer,
         scripts: dict[str, str],
-        record_property: Record,
         streamed: bool,
     ) -> None:
         what = context(scripts["loop"])
@@ -141,7 +138,7 @@ class TestLosingTheCall:
         with pytest.raises(grpc.RpcError) as raised:
             list(call) if streamed else call.result()
         assert raised.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-        record_property("seconds", wait_gone([pid]))
+        print(f"gone after {wait_gone([pid]):.3f} s")
         assert_lost_its_call(bare, what.execution_id)
 
     @pytest.mark.parametrize("deadline", [None, 0.4], ids=["cancel", "deadline"])
@@ -209,7 +206,6 @@ def test_a_killed_client_takes_its_scripts_along_but_not_detached_ones(
     bare: crucible.Client,
     bare_server: RunningServer,
     caller: tuple[subprocess.Popen[bytes], list[str]],
-    record_property: Record,
 ) -> None:
     process, ids = caller
     zygote = bare_server.zygote_pid()
@@ -217,7 +213,7 @@ def test_a_killed_client_takes_its_scripts_along_but_not_detached_ones(
     wait_until(lambda: all(bare.get_execution(i).state == "RUNNING" for i in ids), "not all are running")
     process.kill()
     seconds = wait_until(lambda: len(children_of(zygote)) == 2, "expected exactly the two detached children", PROMPT)
-    record_property("seconds", seconds)
+    print(f"gone after {seconds:.3f} s")
     before = [bare.get_execution(execution_id).last_sequence for execution_id in ids]
     assert_lost_its_call(bare, ids[0])
     assert_lost_its_call(bare, ids[1])
