@@ -73,10 +73,9 @@ class EngineBench:
         return elapsed * 1000
 
     async def settled(self) -> None:
-        """Waits until the spares are there again, and the processors quiet."""
+        """Waits, awake as for a cold child, until the spares are there again."""
         while not self.interpreter.spares_ready:
-            await asyncio.sleep(0.0005)
-        await asyncio.sleep(0.001)
+            await asyncio.sleep(0)
 
     async def private_memory(self) -> float:
         """Private memory of a small child in the middle of its run, in MiB."""

@@ -85,7 +85,7 @@ type CompileScriptResponse struct {
 	Success bool `protobuf:"varint,1,opt,name=success,proto3" json:"success,omitempty"`
 	// The script; unset when it did not compile.
 	Script *CompiledScript `protobuf:"bytes,2,opt,name=script,proto3" json:"script,omitempty"`
-	// Errors and warnings, in the order of the source.
+	// Errors, then warnings, each in the order of the source; at most 100.
 	Diagnostics []*Diagnostic `protobuf:"bytes,3,rep,name=diagnostics,proto3" json:"diagnostics,omitempty"`
 	// The same as a person would like to read them, without colour.
 	RenderedDiagnostics string `protobuf:"bytes,4,opt,name=rendered_diagnostics,json=renderedDiagnostics,proto3" json:"rendered_diagnostics,omitempty"`

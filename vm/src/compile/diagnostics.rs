@@ -7,7 +7,7 @@ use rune::{SourceId, Sources};
 
 use super::hints;
 use super::modules::Violation;
-use super::tokens;
+use super::tokens::Scan;
 use crate::child::Limits;
 use crate::execute::failure::shorten;
 use crate::frames::v1::{Diagnostic, Severity, Span};
@@ -21,16 +21,22 @@ const MAX_RENDERED_BYTES: usize = 64 << 10;
 pub struct Report<'a> {
     sources: &'a Sources,
     texts: &'a [(String, String)],
+    scans: &'a [Scan<'a>],
     diagnostics: Vec<Diagnostic>,
     rendered: String,
     has_errors: bool,
 }
 
 impl<'a> Report<'a> {
-    pub fn new(sources: &'a Sources, texts: &'a [(String, String)]) -> Report<'a> {
+    pub fn new(
+        sources: &'a Sources,
+        texts: &'a [(String, String)],
+        scans: &'a [Scan<'a>],
+    ) -> Report<'a> {
         Report {
             sources,
             texts,
+            scans,
             diagnostics: Vec::new(),
             rendered: String::new(),
             has_errors: false,
@@ -89,6 +95,11 @@ impl<'a> Report<'a> {
 
     /// Something that Rune said.
     pub fn rune(&mut self, diagnostic: &RuneDiagnostic, limits: &Limits) {
+        if self.diagnostics.len() >= MAX_DIAGNOSTICS {
+            // Rendering costs far more than compiling.
+            self.has_errors |= matches!(diagnostic, RuneDiagnostic::Fatal(_));
+            return;
+        }
         let mut buffer = Buffer::no_color();
         let (severity, source, place, message) = match diagnostic {
             RuneDiagnostic::Fatal(fatal) => {
@@ -114,8 +125,11 @@ impl<'a> Report<'a> {
         let rendered = String::from_utf8_lossy(buffer.as_slice()).replace(ROOT, "");
         let message = message.replace(ROOT, "");
         let advice = place.as_ref().and_then(|place| {
-            let (_, text) = self.texts.get(source.into_index())?;
-            hints::advice(&tokens::scan(text), place.clone(), &message)
+            hints::advice(
+                self.scans.get(source.into_index())?,
+                place.clone(),
+                &message,
+            )
         });
         let (hint, place) = match advice {
             Some(advice) => (advice.hint, Some(advice.place)),

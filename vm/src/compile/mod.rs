@@ -115,11 +115,16 @@ fn finish(
     } = built;
     let texts = texts(&sources, source);
     let scans: Vec<_> = texts.iter().map(|(_, text)| tokens::scan(text)).collect();
-    let mut report = Report::new(&sources, &texts);
+    let mut report = Report::new(&sources, &texts, &scans);
     for violation in modules::violations(&scans, mask) {
         report.violation(&violation);
     }
-    for diagnostic in diagnostics.diagnostics() {
+    // Only so many are reported: errors must not drown in warnings.
+    let (errors, others): (Vec<_>, Vec<_>) = diagnostics
+        .diagnostics()
+        .iter()
+        .partition(|diagnostic| matches!(diagnostic, rune::diagnostics::Diagnostic::Fatal(_)));
+    for diagnostic in errors.into_iter().chain(others) {
         report.rune(diagnostic, limits);
     }
     let mut result = CompileResult::default();

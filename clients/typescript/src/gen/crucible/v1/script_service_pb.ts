@@ -69,7 +69,7 @@ export type CompileScriptResponse = Message<"crucible.v1.CompileScriptResponse">
   script?: CompiledScript | undefined;
 
   /**
-   * Errors and warnings, in the order of the source.
+   * Errors, then warnings, each in the order of the source; at most 100.
    *
    * @generated from field: repeated crucible.v1.Diagnostic diagnostics = 3;
    */
