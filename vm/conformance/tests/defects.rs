@@ -230,3 +230,36 @@ fn block_statements() {
         ]);
     });
 }
+
+#[test]
+fn return_operands() {
+    isolated("return_operands", || {
+        expect(&[
+            (
+                "fn f(n) { return match n { 1 => 2, _ => 3 }; } pub fn main() { f(1) }",
+                "2",
+            ),
+            ("fn f(n) { return || n; } pub fn main() { f(2)() }", "2"),
+            (
+                "fn f(n) { return |m| n + m; } pub fn main() { f(2)(3) }",
+                "5",
+            ),
+            (
+                "fn f(n) { return move || n; } pub fn main() { f(2)() }",
+                "2",
+            ),
+            (
+                "pub fn main() { loop { break match 1 { 1 => 2, _ => 3 }; } }",
+                "2",
+            ),
+            (
+                "pub fn main() { let r = 0..match 1 { 1 => 2, _ => 3 }; r.end }",
+                "2",
+            ),
+            (
+                "enum E { A } impl E { fn a() { return Self::A; } } pub fn main() { E::a() is E }",
+                "true",
+            ),
+        ]);
+    });
+}

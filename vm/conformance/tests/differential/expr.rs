@@ -85,9 +85,9 @@ pub static FORMS: &[Form] = &[
     form("if true { {P} let n = {V}; n } else { y }", Before),
     form("if false { x } else if true { {P} {V} } else { y }", Before),
     form("if let Some(n) = Some({V}) { {P} n } else { y }", After),
-    form("loop { if false { break y; } {P} break ({V}); }", Before),
+    form("loop { if false { break y; } {P} break {V}; }", Before),
     form("loop { {P} let n = {V}; break { let m = n; m }; }", Before),
-    form("'a: { if false { break 'a y; } {P} break 'a ({V}); }", Before),
+    form("'a: { if false { break 'a y; } {P} break 'a {V}; }", Before),
     form("'a: { if false { break 'a y; } {P} {V} }", Before),
     form(
         "{ let k = 0; while k < 2 { if k == 1 { {P} } k += 1; } {V} }",
@@ -151,9 +151,12 @@ impl Expr {
                     .map(Assign::text)
                     .collect::<Vec<_>>()
                     .join(" ");
-                form.text
-                    .replace("{P}", &assigns)
-                    .replace("{V}", &value.text())
+                let mut value = value.text();
+                if value.starts_with('\'') {
+                    // `break 'a: {}` is refused, as it is in Rust.
+                    value = format!("({value})");
+                }
+                form.text.replace("{P}", &assigns).replace("{V}", &value)
             }
             Expr::Node(node, operands) => {
                 let mut text = String::from("(");

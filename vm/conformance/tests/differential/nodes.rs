@@ -106,7 +106,7 @@ pub static NODES: &[Node] = nodes! {
         let a = o.get(0)? > 2 && o.get(1)? > 2;
         bit(a == (o.get(2)? > 2))
     };
-    Plain 2 "{ let b = $0 > 2; let r = (b && { b = false; $1 > 2 }) == true; two((bit(r), bit(b))) }" => |o| {
+    Plain 2 "{ let b = $0 > 2; let r = (b && { b = false; ($1 > 2) }) == true; two((bit(r), bit(b))) }" => |o| {
         let b = o.get(0)? > 2;
         let r = b && o.get(1)? > 2;
         two(i64::from(r), 0)
@@ -119,12 +119,12 @@ pub static NODES: &[Node] = nodes! {
     // Unary operators.
     Plain 1 "-$0" => |o| Some(-o.get(0)?);
     Plain 1 "bit(!($0 > 3))" => |o| bit(o.get(0)? <= 3);
-    // Ranges. Their end cannot be a `match` or a `select` without parentheses.
-    Plain 2 "span($0..($1))" => |o| binary!(o, |a, b| two(a, b));
-    Plain 2 "span($0..=($1))" => |o| binary!(o, |a, b| two(a, b));
+    // Ranges.
+    Plain 2 "span($0..$1)" => |o| binary!(o, |a, b| two(a, b));
+    Plain 2 "span($0..=$1)" => |o| binary!(o, |a, b| two(a, b));
     Plain 1 "($0..).start" => |o| o.get(0);
-    Plain 1 "(..($0)).end" => |o| o.get(0);
-    Plain 1 "(..=($0)).end" => |o| o.get(0);
+    Plain 1 "(..$0).end" => |o| o.get(0);
+    Plain 1 "(..=$0).end" => |o| o.get(0);
     // Calls.
     Plain 1 "f1($0)" => |o| o.get(0);
     Plain 2 "f2($0, $1)" => |o| binary!(o, |a, b| two(a, b));
@@ -180,7 +180,7 @@ pub static NODES: &[Node] = nodes! {
     // Leaving.
     Plain 1 "Some($0)?" => |o| o.get(0);
     Plain 2 "Ok($0)? - Some($1)?" => |o| binary!(o, |a, b| Some(a - b));
-    Plain 2 "loop { break $0 - $1; }" => |o| binary!(o, |a, b| Some(a - b));
+    Plain 2 "loop { break ($0 - $1); }" => |o| binary!(o, |a, b| Some(a - b));
     Inner 2 "(|x, y| { if x == y { return $1; } return $0 - $1; })(x, y)" => |o| {
         o.apart(|o| if o.env()[0] == o.env()[1] { o.get(1) } else { binary!(o, |a, b| Some(a - b)) })
     };
@@ -229,5 +229,5 @@ pub static NODES: &[Node] = nodes! {
     Async 2 "f2a($0, $1).await" => |o| binary!(o, |a, b| two(a, b));
     Async 2 "later(2, $0).await - later(1, $1).await" => |o| binary!(o, |a, b| Some(a - b));
     Async 2 "select { a = later(40, $0) => a, b = later(1, $1) => b - 1 }" => |o| binary!(o, |_a, b| Some(b - 1));
-    Async 2 "async { $0 - $1 }.await" => |o| o.apart(|o| binary!(o, |a, b| Some(a - b)));
+    Async 2 "async { ($0 - $1) }.await" => |o| o.apart(|o| binary!(o, |a, b| Some(a - b)));
 };
