@@ -47,7 +47,13 @@ class EngineBench:
     def start_frame(self) -> child_pb2.Start:
         """A Start without its job."""
         limits = child_pb2.JobLimits(memory_bytes=50 << 20, output_bytes=1 << 20, return_bytes=1 << 20)
-        return child_pb2.Start(protocol_version=1, seed=bytes(32), limits=limits, output_credit_bytes=1 << 20)
+        return child_pb2.Start(
+            protocol_version=1,
+            seed=bytes(32),
+            limits=limits,
+            modules=["crucible::basic"],
+            output_credit_bytes=1 << 20,
+        )
 
     async def compile(self, source: str) -> bytes:
         """Byte code of a source."""

@@ -17,6 +17,7 @@ from crucible_server.errors import ServiceError, unavailable
 
 _RESTART_WAIT = 5.0
 _MAX_BACKOFF = 5.0
+_REFILL_DELAY = 0.005
 _MAX_TRIES = 5
 
 log = structlog.get_logger()
@@ -34,7 +35,7 @@ class Interpreter:
         self._available = asyncio.Event()
         self._restarting: asyncio.Task[None] | None = None
         self._stopped = False
-        self._refill_due = False
+        self._refill_timer: asyncio.TimerHandle | None = None
         self.ready = zygote_pb2.Ready()
         """What the zygote said of itself: versions, layers, modules."""
         self.restarts = 0
@@ -108,32 +109,38 @@ class Interpreter:
                 if child.ended.done() or child.exited is not None:
                     continue
                 zygote.assign(child, limits)
-                child.on_end = None
-                self._refill_soon()
+                self._refill_after(child)
                 return child
         child = zygote.spawn(limits)
-        self._refill_soon()
+        self._refill_after(child)
         return child
 
     def _fits_spare(self, limits: zygote_pb2.ChildLimits) -> bool:
         widest = self._spare_limits.heap_bytes
         return not widest or 0 < limits.heap_bytes <= widest
 
-    def _refill_soon(self) -> None:
-        # Later in the loop's turn: the child that was just given out gets its job first.
-        if not self._refill_due and len(self._spares) < self._wanted_spares:
-            self._refill_due = True
-            asyncio.get_running_loop().call_soon(self._refill)
+    def _refill_after(self, child: Child) -> None:
+        # Not at once: the zygote that forks a spare cannot tell meanwhile that this child has ended, which for a short
+        # job is what its caller waits for. A long one must not hold up the others.
+        child.on_end = self._job_ended
+        if self._refill_timer is None and len(self._spares) < self._wanted_spares:
+            self._refill_timer = asyncio.get_running_loop().call_later(_REFILL_DELAY, self._refill)
+
+    def _job_ended(self, _child: Child) -> None:
+        # Whoever waits for the job comes first.
+        asyncio.get_running_loop().call_soon(self._refill)
 
     def _refill(self) -> None:
-        self._refill_due = False
+        if self._refill_timer is not None:
+            self._refill_timer.cancel()
+            self._refill_timer = None
         zygote = self._zygote
         if zygote is None or self._stopped:
             return
         for _ in range(self._wanted_spares - len(self._spares)):
             if zygote.dead:
                 return
-            child = zygote.spawn(self._spare_limits)
+            child = zygote.spawn(self._spare_limits, is_spare=True)
             child.on_end = self._spare_ended
             self._spares.append(child)
             child.spawned.add_done_callback(partial(self._spare_spawned, child))

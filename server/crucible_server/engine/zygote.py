@@ -100,14 +100,14 @@ class Zygote:
             )
         return ready
 
-    def spawn(self, limits: zygote_pb2.ChildLimits) -> Child:
-        """Asks for a child. Its `spawned` future is set once it exists."""
+    def spawn(self, limits: zygote_pb2.ChildLimits, is_spare: bool = False) -> Child:
+        """Asks for a child; a spare is one whose job comes later. Its `spawned` future is set once it exists."""
         if self.dead:
             raise unavailable("the interpreter is being restarted; try again")
         child = Child(self._next_child_id)
         self._next_child_id += 1
         self._children[child.child_id] = child
-        self._send(zygote_pb2.ZygoteRequest(spawn=zygote_pb2.Spawn(child_id=child.child_id, limits=limits)))
+        self._send(zygote_pb2.ZygoteRequest(spawn=zygote_pb2.Spawn(child_id=child.child_id, limits=limits, is_spare=is_spare)))
         return child
 
     def assign(self, child: Child, limits: zygote_pb2.ChildLimits) -> None:

@@ -32,6 +32,9 @@ pub fn serve(preloaded: &Preloaded, socket: RawFd) -> ! {
         end(exit::PROTOCOL)
     };
     let mask = modules::mask(&start.modules);
+    if !preloaded.has(mask) {
+        end(exit::PROTOCOL);
+    }
     let session = Session::new(channel, &mut start);
     let limits = session.limits;
     session.install();

@@ -36,6 +36,9 @@ pub async fn main(name) {
 pub struct Preloaded {
     contexts: BTreeMap<u32, Prepared>,
     collect: Arc<Unit>,
+    /// The set of modules that the warm-up runs with.
+    first: u32,
+    warm_up: Vec<u8>,
 }
 
 struct Prepared {
@@ -48,29 +51,37 @@ impl Preloaded {
     pub fn new() -> Result<Preloaded, String> {
         fix_hashing();
         quiet_panics();
-        let available = modules::KNOWN
-            .iter()
-            .enumerate()
-            .filter(|(_, known)| known.install.is_some());
-        let all = available.fold(0, |mask, (bit, _)| mask | 1 << bit);
+        let mut masks: Vec<u32> = modules::SETS.iter().map(|set| modules::mask(set)).collect();
+        if cfg!(test) {
+            masks.extend(0..4);
+        }
+        let first = masks[0];
         let mut contexts = BTreeMap::new();
-        for mask in (0..=all).filter(|mask| mask & !all == 0) {
+        for mask in masks {
             let context = modules::context(mask).map_err(|error| error.to_string())?;
             let runtime = Arc::new(context.runtime().map_err(|error| error.to_string())?);
             contexts.insert(mask, Prepared { context, runtime });
         }
-        let collect = compile::trusted(&contexts[&0].context, convert::COLLECT_SOURCE)?;
-        let preloaded = Preloaded {
+        let collect = compile::trusted(&contexts[&first].context, convert::COLLECT_SOURCE)?;
+        let mut preloaded = Preloaded {
             contexts,
             collect: Arc::new(collect),
+            first,
+            warm_up: Vec::new(),
         };
-        preloaded.warm_up(all)?;
+        preloaded.warm_up = preloaded.quietly(|limits| preloaded.compile_warm_up(limits))?;
+        preloaded.quietly(|limits| preloaded.run_warm_up(limits))?;
         Ok(preloaded)
     }
 
     /// The modules that scripts can be given, with their functions.
     pub fn modules(&self) -> Vec<ModuleInfo> {
         modules::catalogue()
+    }
+
+    /// Whether scripts can have exactly these modules.
+    pub(crate) fn has(&self, mask: u32) -> bool {
+        self.contexts.contains_key(&mask)
     }
 
     pub(crate) fn context(&self, mask: u32) -> &Context {
@@ -88,7 +99,16 @@ impl Preloaded {
         }
     }
 
-    fn warm_up(&self, mask: u32) -> Result<(), String> {
+    /// Lets a child that has to wait for its job touch the memory that jobs use. Only text of our own runs, and nothing
+    /// of it is left that a script could see.
+    pub fn warm_up(&self) {
+        if let Err(problem) = self.quietly(|limits| self.run_warm_up(limits)) {
+            // It ran in the zygote.
+            unreachable!("{problem}");
+        }
+    }
+
+    fn quietly<T>(&self, act: impl FnOnce(&Limits) -> Result<T, String>) -> Result<T, String> {
         // No descriptor: the warm-up stays below the size at which output would leave.
         let mut start = Start {
             output_credit_bytes: u64::MAX,
@@ -97,30 +117,39 @@ impl Preloaded {
         let session = Session::new(Channel::new(-1), &mut start);
         let limits = Limits::new(&start.limits.unwrap_or_default());
         session.buffering().install();
+        let result = act(&limits);
+        drop(Session::uninstall());
+        result
+    }
+
+    fn compile_warm_up(&self, limits: &Limits) -> Result<Vec<u8>, String> {
         let source = ScriptSource {
             source: WARM_UP.to_owned(),
             ..ScriptSource::default()
         };
-        let compiled = compile::compile(self, mask, &source, &limits);
+        let compiled = compile::compile(self, self.first, &source, limits);
         if compiled.unit.is_empty() {
             return Err(format!(
                 "the warm-up does not compile: {}",
                 compiled.rendered
             ));
         }
+        Ok(compiled.unit)
+    }
+
+    fn run_warm_up(&self, limits: &Limits) -> Result<(), String> {
         let argument = crate::frames::v1::Value {
             kind: Some(crate::frames::v1::value::Kind::StringValue(
                 "warm".to_owned(),
             )),
         };
         let job = ExecuteJob {
-            unit: compiled.unit,
+            unit: self.warm_up.clone(),
             function: "main".to_owned(),
             arguments: vec![argument],
             ..ExecuteJob::default()
         };
-        let result = execute::execute(self, mask, &job, &limits);
-        drop(Session::uninstall());
+        let result = execute::execute(self, self.first, &job, limits);
         match result.outcome {
             Some(crate::frames::vm::execute_result::Outcome::Value(_)) => Ok(()),
             other => Err(format!("the warm-up does not run: {other:?}")),

@@ -29,6 +29,9 @@ pub struct Spawn {
     /// What bounds it from outside. For a spare these are the widest that it may ever get, without a wall time.
     #[prost(message, optional, tag = "2")]
     pub limits: ::core::option::Option<ChildLimits>,
+    /// Its job comes later: it runs a text of its own meanwhile, so that the job finds everything touched.
+    #[prost(bool, tag = "3")]
+    pub is_spare: bool,
 }
 /// Lowers the limits of a child and starts its wall clock. Not answered: a child for which it fails is killed, and one that
 /// is already gone is passed over.

@@ -52,6 +52,15 @@ extern "C" fn abort() -> ! {
     })
 }
 
+/// Gives back what was only needed to get ready: every child has page tables for what is kept.
+pub fn trim() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim takes a number.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Fixes the settings of glibc's allocator, before the first fork.
 pub fn configure() {
     #[cfg(target_env = "gnu")]

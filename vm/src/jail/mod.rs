@@ -4,7 +4,7 @@
 mod filter;
 pub mod inherited;
 pub mod layers;
-mod memory;
+pub mod memory;
 mod signals;
 
 use std::os::fd::RawFd;

@@ -52,6 +52,10 @@ pub const KNOWN: &[Known] = &[
     },
 ];
 
+/// The sets of modules that levels have: contexts are made for these alone, as each is megabytes that every child has
+/// to copy the page tables of.
+pub const SETS: &[&[&str]] = &[&["crucible::basic"]];
+
 /// A context with the Rune core and the modules whose bit is set, in the order of [`KNOWN`].
 pub fn context(mask: u32) -> Result<Context, ContextError> {
     let mut context = Context::with_config(false)?;
@@ -65,11 +69,13 @@ pub fn context(mask: u32) -> Result<Context, ContextError> {
 }
 
 /// The bits of those modules that exist and are named in `paths`.
-pub fn mask(paths: &[String]) -> u32 {
+pub fn mask<P: AsRef<str>>(paths: &[P]) -> u32 {
     KNOWN
         .iter()
         .enumerate()
-        .filter(|(_, known)| known.install.is_some() && paths.iter().any(|path| path == known.path))
+        .filter(|(_, known)| {
+            known.install.is_some() && paths.iter().any(|path| path.as_ref() == known.path)
+        })
         .fold(0, |mask, (bit, _)| mask | 1 << bit)
 }
 

@@ -20,6 +20,8 @@ pub struct Child {
     pub killed: Killed,
     /// Monotonic nanoseconds.
     pub forked_at: u64,
+    /// Processor time, in nanoseconds, that it had used when it got its job.
+    pub cpu_before_job: u64,
     /// Monotonic nanoseconds at which its wall time has passed.
     pub wall_deadline: Option<u64>,
     next_look: Option<u64>,
@@ -33,6 +35,7 @@ impl Child {
             bounds,
             killed: Killed::No,
             forked_at,
+            cpu_before_job: 0,
             wall_deadline,
             next_look: None,
         }

@@ -9,11 +9,12 @@ mod log;
 mod options;
 mod service;
 mod setup;
+mod text;
 
 use crate::child::Preloaded;
 use crate::frames::vm::{zygote_event::Event, Ready};
 use crate::frames::PROTOCOL_VERSION;
-use crate::jail::{inherited, layers, Jail};
+use crate::jail::{inherited, layers, memory, Jail};
 use options::Options;
 
 /// Serves the control socket until the server closes it. Errors are those of starting, and of a control socket that
@@ -22,6 +23,10 @@ pub fn run(args: &[String]) -> Result<(), String> {
     let options = Options::parse(args)?;
     setup::reexec_with_large_stack()?;
     setup::leave_session();
+    // Needs rights that are given up next.
+    if let Err(problem) = text::own() {
+        log::line(&format!("children will start slower: {problem}"));
+    }
     for note in inherited::restrict(options.uid)? {
         log::line(&note);
     }
@@ -29,6 +34,7 @@ pub fn run(args: &[String]) -> Result<(), String> {
     let preloaded = Preloaded::new()?;
     let jail = Jail::prepare()?;
     jail.probe()?;
+    memory::trim();
     let baseline = limits::Baseline::open()?;
     let ready = Ready {
         protocol_version: PROTOCOL_VERSION,

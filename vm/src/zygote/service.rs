@@ -156,7 +156,7 @@ impl Service {
                 libc::EEXIST,
             );
         }
-        match self.fork_child(id, &limits) {
+        match self.fork_child(id, &limits, spawn.is_spare) {
             Ok((pid, descriptors)) => {
                 self.send_with(Event::Spawned(Spawned { child_id: id, pid }), descriptors)
             }
@@ -176,6 +176,7 @@ impl Service {
         &mut self,
         id: u64,
         limits: &ChildLimits,
+        is_spare: bool,
     ) -> Result<(i32, Vec<OwnedFd>), (String, i32)> {
         let failed = |call: &str, error: std::io::Error| {
             (
@@ -194,7 +195,7 @@ impl Service {
         let forked_at = fork::monotonic();
         // SAFETY: this process has one thread; the child goes no further than `run_child`.
         match unsafe { fork::fork() }.map_err(|error| failed("fork", error))? {
-            Forked::Child => run_child(&self.jail, &self.preloaded, &child_end),
+            Forked::Child => run_child(&self.jail, &self.preloaded, &child_end, is_spare),
             Forked::Zygote { pid, pidfd } => {
                 self.children.insert(id, Child::new(pid, bounds, forked_at));
                 self.plan_look(id, forked_at);
@@ -212,7 +213,8 @@ impl Service {
         let Some(child) = self.children.get_mut(assign.child_id) else {
             return;
         };
-        let lowered = match (&assign.limits, fork::cpu_time(child.pid)) {
+        let used = fork::cpu_time(child.pid);
+        let lowered = match (&assign.limits, used) {
             (None, _) => Err("expected limits in assign, got none".to_string()),
             // A zombie, about to be reaped.
             (_, None) => return,
@@ -223,6 +225,7 @@ impl Service {
         let now = fork::monotonic();
         match bounded {
             Ok(bounds) => {
+                child.cpu_before_job = used.unwrap_or(0);
                 let deadline = bounds.wall_time.map(|time| now.saturating_add(time));
                 child.wall_deadline = [child.wall_deadline, deadline].into_iter().flatten().min();
                 child.bounds = bounds;
@@ -309,7 +312,9 @@ impl Service {
                 },
                 signal: ended.signal,
                 wall_time_exceeded: killed == Killed::WallTime,
-                cpu_time_us: ended.cpu_time_us,
+                cpu_time_us: ended
+                    .cpu_time_us
+                    .saturating_sub(child.cpu_before_job / 1000),
                 max_resident_bytes: ended.max_resident_bytes,
                 lifetime_us: fork::monotonic().saturating_sub(child.forked_at) / 1000,
                 cpu_time_exceeded: killed == Killed::CpuTime,
@@ -319,10 +324,13 @@ impl Service {
     }
 }
 
-fn run_child(jail: &Jail, preloaded: &Preloaded, socket: &OwnedFd) -> ! {
+fn run_child(jail: &Jail, preloaded: &Preloaded, socket: &OwnedFd, is_spare: bool) -> ! {
     // Unwinding would go on into the zygote's loop, in the child.
     let _ = catch_unwind(AssertUnwindSafe(|| {
         jail.enter(socket.as_raw_fd());
+        if is_spare {
+            preloaded.warm_up();
+        }
         child::serve(preloaded, jail::SOCKET)
     }));
     exit::now(exit::PANIC)

@@ -16,12 +16,14 @@ class ZygoteRequest(_message.Message):
     def __init__(self, spawn: _Optional[_Union[Spawn, _Mapping]] = ..., assign: _Optional[_Union[Assign, _Mapping]] = ...) -> None: ...
 
 class Spawn(_message.Message):
-    __slots__ = ("child_id", "limits")
+    __slots__ = ("child_id", "limits", "is_spare")
     CHILD_ID_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
+    IS_SPARE_FIELD_NUMBER: _ClassVar[int]
     child_id: int
     limits: ChildLimits
-    def __init__(self, child_id: _Optional[int] = ..., limits: _Optional[_Union[ChildLimits, _Mapping]] = ...) -> None: ...
+    is_spare: bool
+    def __init__(self, child_id: _Optional[int] = ..., limits: _Optional[_Union[ChildLimits, _Mapping]] = ..., is_spare: _Optional[bool] = ...) -> None: ...
 
 class Assign(_message.Message):
     __slots__ = ("child_id", "limits")
