@@ -9,7 +9,6 @@ mod log;
 mod options;
 mod service;
 mod setup;
-mod text;
 
 use crate::child::Preloaded;
 use crate::frames::vm::{zygote_event::Event, Ready};
@@ -23,10 +22,6 @@ pub fn run(args: &[String]) -> Result<(), String> {
     let options = Options::parse(args)?;
     setup::reexec_with_large_stack()?;
     setup::leave_session();
-    // Needs rights that are given up next.
-    if let Err(problem) = text::own() {
-        log::line(&format!("children will start slower: {problem}"));
-    }
     for note in inherited::restrict(options.uid)? {
         log::line(&note);
     }
