@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import deque
 from functools import partial
@@ -35,6 +36,7 @@ class Interpreter:
         self._available = asyncio.Event()
         self._restarting: asyncio.Task[None] | None = None
         self._stopped = False
+        self._processors = len(os.sched_getaffinity(0))
         self._refill_timer: asyncio.TimerHandle | None = None
         self.ready = zygote_pb2.Ready()
         """What the zygote said of itself: versions, layers, modules."""
@@ -121,14 +123,18 @@ class Interpreter:
 
     def _refill_after(self, child: Child) -> None:
         # Not at once: the zygote that forks a spare cannot tell meanwhile that this child has ended, which for a short
-        # job is what its caller waits for. A long one must not hold up the others.
+        # job is what its caller waits for.
         child.on_end = self._job_ended
-        if self._refill_timer is None and len(self._spares) < self._wanted_spares:
-            self._refill_timer = asyncio.get_running_loop().call_later(_REFILL_DELAY, self._refill)
+        if self._refill_timer is not None:
+            self._refill_timer.cancel()
+        self._refill_timer = asyncio.get_running_loop().call_later(_REFILL_DELAY, self._refill)
 
     def _job_ended(self, _child: Child) -> None:
-        # Whoever waits for the job comes first.
-        asyncio.get_running_loop().call_soon(self._refill)
+        # While every processor has a job, making a spare costs more than it saves. Whoever waits for this job comes
+        # first in any case.
+        zygote = self._zygote
+        if zygote is not None and zygote.children - len(self._spares) < self._processors:
+            asyncio.get_running_loop().call_soon(self._refill)
 
     def _refill(self) -> None:
         if self._refill_timer is not None:

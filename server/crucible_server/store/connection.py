@@ -16,7 +16,8 @@ Synchronous = Literal["NORMAL", "FULL"]
 _AUTOCHECKPOINT_PAGES = 8_000
 # Beyond this the log's file is cut when it starts anew.
 _LOG_FILE_BYTES = 32 * 1024 * 1024
-_BUSY_SECONDS = 2.0
+BUSY_SECONDS = 2.0
+"""How long another program that holds the database is waited for."""
 
 
 def database_path(url: str) -> Path:
@@ -65,7 +66,7 @@ def connect(path: Path, *, read_only: bool, synchronous: Synchronous = "NORMAL")
         uri=True,
         isolation_level=None,
         check_same_thread=False,
-        timeout=_BUSY_SECONDS,
+        timeout=BUSY_SECONDS,
     )
     try:
         if read_only:

@@ -21,6 +21,8 @@ from .writer import Writer
 
 # How long a RUNNING mark may wait: most executions end sooner, and their end says when they started.
 _MARK_DELAY_SECONDS = 0.05
+# What an operation may write to count as small.
+_SMALL_BYTES = 16 * 1024
 # Operations between checkpoints; some 4 MB of log.
 _CHECKPOINT_OPERATIONS = 1000
 
@@ -33,11 +35,13 @@ class Store:
     from the event loop that opened it.
     """
 
-    def __init__(self, path: Path, lock: FileLock, connection: sqlite3.Connection) -> None:
+    def __init__(
+        self, path: Path, lock: FileLock, connection: sqlite3.Connection, synchronous: Synchronous
+    ) -> None:
         self._path = path
         self._lock = lock
         self._readers = Readers(path)
-        self._writer = Writer(connection, path, self._committed)
+        self._writer = Writer(connection, path, self._committed, waits_for_disk=synchronous == "FULL")
         self._loop = asyncio.get_running_loop()
         self._marks: dict[tuple[str, str], int] = {}
         self._mark_timer: asyncio.TimerHandle | None = None
@@ -50,7 +54,7 @@ class Store:
         """Opens `sqlite:///PATH`, creating or upgrading it. Raises StoreError, which says what to do."""
         path = database_path(url)
         lock, connection = await asyncio.to_thread(_prepare, path, synchronous)
-        return cls(path, lock, connection)
+        return cls(path, lock, connection, synchronous)
 
     async def close(self) -> None:
         """Writes what is queued and closes. Calling it again only waits for the first."""
@@ -93,7 +97,9 @@ class Store:
 
     async def begin_execution(self, execution: ExecutionRecord) -> ExecutionRecord | None:
         """Inserts an execution: None, or the existing one when its (tenant, execution_id) is taken."""
-        return await self._writer.submit(operations.begin_execution, execution)
+        return await self._writer.submit(
+            operations.begin_execution, execution, small=len(execution.request) < _SMALL_BYTES
+        )
 
     def mark_running(self, tenant: str, execution_id: str, start_time: int) -> None:
         """Notes that a queued execution runs. Readers see it a moment later; an end overtakes it."""
@@ -107,7 +113,8 @@ class Store:
         Raises StoreError of kind CONFLICT when it was never begun or has ended before.
         """
         self._marks.pop((end.tenant, end.execution_id), None)
-        await self._writer.submit(operations.finish_execution, end, compound=bool(end.output))
+        small = len(end.result) + len(end.output) < _SMALL_BYTES
+        await self._writer.submit(operations.finish_execution, end, compound=bool(end.output), small=small)
 
     async def get_execution(self, tenant: str, execution_id: str) -> ExecutionRecord | None:
         """An execution of this tenant."""

@@ -1,4 +1,9 @@
-"""The one writer: a thread that executes all waiting operations in one transaction, then answers them all."""
+"""The one writer: executes all waiting operations in one transaction, then answers them all.
+
+A commit that does not wait for the disk takes less time than waking a thread for it: small operations are then executed
+in the event loop, those of one turn together. A thread takes the others, and all of them while the disk is slow or
+another program holds the database.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,8 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from .errors import store_closed, store_error
+from .connection import BUSY_SECONDS
+from .errors import StoreError, StoreErrorKind, store_closed, store_error
 
 T = TypeVar("T")
 
@@ -20,6 +26,9 @@ Operation = Callable[[sqlite3.Connection, Any], T]
 
 # Bounds how long the first of a group waits for the last.
 _MAX_GROUP = 256
+# The event loop may stand still this long for the database; after that the thread has it for a while.
+_PATIENCE_SECONDS = 0.02
+_THREAD_SECONDS = 1.0
 
 
 class _Write:
@@ -46,27 +55,46 @@ class Writer:
         connection: sqlite3.Connection,
         path: Path,
         committed: Callable[[int], None] = lambda _size: None,
+        *,
+        waits_for_disk: bool = True,
     ) -> None:
-        """Takes over a connection in autocommit mode; tells `committed`, in the loop, each group's size."""
+        """Takes over a connection in autocommit mode; tells `committed`, in the loop, each group's size.
+
+        With `waits_for_disk`, when each commit is to reach the disk, nothing is executed in the event loop.
+        """
         self._connection = connection
         self._path = path
         self._committed = committed
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[_Write | None] = SimpleQueue()
         self._closed = False
+        self._waits_for_disk = waits_for_disk
+        self._connection_lock = threading.Lock()
+        self._pending: list[_Write] = []
+        self._thread_until = 0.0
+        self._set_patience(_PATIENCE_SECONDS)
         # A daemon, so that a store that was never closed does not keep the interpreter alive.
         self._thread = threading.Thread(target=self._run, name="crucible-store-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, operation: Operation[T], argument: Any, *, compound: bool = False) -> asyncio.Future[T]:
+    def submit(
+        self, operation: Operation[T], argument: Any, *, compound: bool = False, small: bool = False
+    ) -> asyncio.Future[T]:
         """Queues an operation. The future is resolved once its transaction is committed.
 
-        `compound` operations execute several statements that must succeed or fail together. Cancelling the
-        future does not take the operation back. Raises StoreError when the writer is closed.
+        `compound` operations execute several statements that must succeed or fail together. `small` ones write
+        a few kilobytes and may be executed in the event loop. Cancelling the future does not take the
+        operation back. Raises StoreError when the writer is closed.
         """
         self._check_open()
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.put(_Write(operation, argument, compound, future))
+        write = _Write(operation, argument, compound, future)
+        if not small or self._waits_for_disk or self._loop.time() < self._thread_until:
+            self._queue.put(write)
+        else:
+            if not self._pending:
+                self._loop.call_soon(self._execute_pending)
+            self._pending.append(write)
         return future
 
     def post(self, operation: Operation[Any], argument: Any) -> None:
@@ -78,6 +106,7 @@ class Writer:
         """Executes what is queued, then closes the connection."""
         if not self._closed:
             self._closed = True
+            self._execute_pending()
             self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
@@ -101,11 +130,41 @@ class Writer:
             except Empty:
                 pass
             if group:
-                self._execute(group)
+                with self._connection_lock:
+                    self._set_patience(BUSY_SECONDS)
+                    self._execute(group)
+                    self._set_patience(_PATIENCE_SECONDS)
                 # A closed event loop has nobody left who waits.
                 with contextlib.suppress(RuntimeError):
                     self._loop.call_soon_threadsafe(self._resolve, group)
         self._connection.close()
+
+    def _execute_pending(self) -> None:
+        group, self._pending = self._pending, []
+        if not group:
+            return
+        if not self._connection_lock.acquire(blocking=False):
+            for write in group:
+                self._queue.put(write)
+            return
+        began = self._loop.time()
+        try:
+            self._execute(group)
+        finally:
+            self._connection_lock.release()
+        ended = self._loop.time()
+        if ended - began > _PATIENCE_SECONDS:
+            self._thread_until = ended + _THREAD_SECONDS
+            # Another program may have the database: the thread can wait for it.
+            for write in [write for write in group if _is_locked(write.error)]:
+                group.remove(write)
+                write.error = None
+                self._queue.put(write)
+        self._resolve(group)
+
+    def _set_patience(self, seconds: float) -> None:
+        """How long SQLite waits for another program that holds the database."""
+        self._connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
 
     def _execute(self, group: Sequence[_Write]) -> None:
         connection = self._connection
@@ -163,6 +222,10 @@ class Writer:
             else:
                 future.set_exception(write.error)
         self._committed(len(group))
+
+
+def _is_locked(error: Exception | None) -> bool:
+    return isinstance(error, StoreError) and error.kind is StoreErrorKind.LOCKED
 
 
 def _fails_group(error: Exception) -> bool:
