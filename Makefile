@@ -81,8 +81,13 @@ cargo-test: build ## Run the Rust tests
 	cargo test $(CARGO_ARGS)
 
 .PHONY: conformance
-conformance: build ## Run generated Rune programs whose answer is known
+conformance: build ## Run generated Rune programs whose answer is known, and see that Rune as published fails
 	$(BIN)/python vm/conformance/run.py
+	$(BIN)/python vm/conformance/run.py --stock
+
+.PHONY: sanitize
+sanitize: build ## Run the soundness programs under an address sanitizer
+	$(BIN)/python vm/conformance/run.py --sanitize
 
 .PHONY: pytest
 pytest: test-tools ## Run the Python tests (ARGS: flags of pytest)
@@ -94,7 +99,7 @@ lint: build $(NODE_MODULES) ## Check formats, types, Rust, the contract and that
 	$(BIN)/ruff format --check $(PYTHON_SOURCES)
 	$(BIN)/mypy
 	for crate in $(CRATES); do cargo fmt --check --manifest-path "$$crate/Cargo.toml"; done
-	cargo clippy $(CARGO_ARGS) --all-targets -- -D warnings
+	cargo clippy $(CARGO_ARGS) --all-targets --no-deps -- -D warnings
 	clients/typescript/node_modules/.bin/buf lint
 	$(BIN)/python proto/generate.py --check
 
@@ -113,7 +118,7 @@ bench: build ## Measure, print a table, write build/bench.json
 	$(BIN)/python -m benchmarks $(ARGS)
 
 $(GRPCURL):
-	@$(call need,go,Go 1.25 or newer (https://go.dev/dl))
+	@$(call need,go,Go 1.26 or newer (https://go.dev/dl))
 	GOBIN="$(CURDIR)/build/bin" go install github.com/fullstorydev/grpcurl/cmd/grpcurl@$(GRPCURL_VERSION)
 	@mkdir -p $(STAMPS) && touch $@
 

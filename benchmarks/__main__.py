@@ -1,6 +1,7 @@
 """`make bench`: what Crucible costs, as ratios within one run.
 
-Usage: `python -m benchmarks [--short] [--out build/bench.json]`. Exits with 1 when a must is missed.
+Usage: `python -m benchmarks [--short] [--strict] [--out build/bench.json]`. With `--strict` it exits with 1 when a must
+is missed; on a machine that does other things besides, that says little.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from benchmarks import engine
 from benchmarks.rows import Row, report, row
-from benchmarks.service import SMALL, ServiceBench, thousand_functions, throughput, timed
+from benchmarks.service import SMALL, ServiceBench, paired, thousand_functions, throughput, timed
 from crucible_server.config import load_config
 
 HERE = Path(__file__).resolve().parent
@@ -36,18 +37,15 @@ def _service_rows(rounds: int, seconds: float) -> list[Row]:
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder, ServiceBench(Path(folder)) as bench:
         rows.append(row("ready after start", [bench.ready_seconds], "s", must="<= 1", goal="<= 0.5"))
-        check = row("Health.Check", timed(bench.check, rounds), "ms")
-        small = row(
-            "ExecuteScript, cached, small",
-            timed(bench.cached(SMALL), rounds),
-            "ms",
-            against=check,
-            must="<= 3",
-            goal="<= 2",
-        )
+        checks_ms, executions_ms = paired(bench.check, bench.cached(SMALL), rounds)
+        check = row("Health.Check", checks_ms, "ms")
+        small = row("ExecuteScript, cached, small", executions_ms, "ms", against=check, must="<= 3", goal="<= 2")
         uncached = timed(bench.uncached(lambda salt: f"pub fn main(n) {{ {salt}; n + 1 }}"), rounds // 2)
         large = row(
-            "ExecuteScript, cached, 1,000 functions", timed(bench.cached(thousand_functions(0)), rounds // 4), "ms", against=check
+            "ExecuteScript, cached, 1,000 functions",
+            timed(bench.cached(thousand_functions(0)), rounds // 4),
+            "ms",
+            against=check,
         )
         rows += [check, small, row("ExecuteScript, uncached, small", uncached, "ms", against=small), large]
         rows.append(
@@ -63,9 +61,15 @@ def _service_rows(rounds: int, seconds: float) -> list[Row]:
         rows.append(Row("Health.Check, 16 callers", checks, checks, "1/s"))
         rows.append(
             Row(
-                "ExecuteScript, cached, small, 16 callers", executions, executions, "1/s", executions / checks,
-                "Health.Check, 16 callers", ">= 0.3", ">= 0.5",
-            )  # fmt: skip
+                "ExecuteScript, cached, small, 16 callers",
+                executions,
+                executions,
+                "1/s",
+                executions / checks,
+                "Health.Check, 16 callers",
+                ">= 0.3",
+                ">= 0.5",
+            )
         )
     return rows
 
@@ -74,13 +78,15 @@ def main() -> int:
     """Measures, prints, writes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="a tenth of the rounds: a check that it works")
+    parser.add_argument("--strict", action="store_true", help="fail when a must is missed")
     parser.add_argument("--out", type=Path, default=Path("build/bench.json"))
     options = parser.parse_args()
     rounds, seconds = (200, 1.0) if options.short else (2000, 5.0)
     config = load_config(None, {})
     rows = _engine_rows(config.vm_path, rounds, options.out.parent) + _service_rows(rounds, seconds)
     conditions = {"rounds": rounds, "cpus": os.cpu_count(), "kernel": platform.release(), "load": os.getloadavg()[0]}
-    return 0 if report(rows, options.out, conditions) else 1
+    is_met = report(rows, options.out, conditions)
+    return 0 if is_met or not options.strict else 1
 
 
 if __name__ == "__main__":

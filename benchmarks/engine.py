@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import time
 from pathlib import Path
+from typing import Self
 
 from crucible.v1 import script_pb2
 from crucible.vm.v1 import child_pb2, zygote_pb2
@@ -37,7 +38,7 @@ class EngineBench:
         self.interpreter = Interpreter(vm_path, spares, zygote_pb2.ChildLimits(heap_bytes=HEAP))
         self.unit = b""
 
-    async def __aenter__(self) -> EngineBench:
+    async def __aenter__(self) -> Self:
         await self.interpreter.start()
         self.unit = await self.compile(SMALL)
         return self
@@ -96,7 +97,7 @@ class EngineBench:
         job = Job(start, OutputLog(), None)
         task = asyncio.create_task(job.run(child, LIMITS))
         await asyncio.sleep(0.1)
-        text = Path(f"/proc/{child.pid}/smaps_rollup").read_text()
+        text = _mappings(child.pid)
         child.kill()
         await task
         kilobytes = sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Private_"))
@@ -116,3 +117,7 @@ async def measure(vm_path: Path, rounds: int) -> tuple[list[float], list[float],
             await bench.settled()
             warm.append(await bench.execute())
     return cold, warm, memory
+
+
+def _mappings(pid: int) -> str:
+    return Path(f"/proc/{pid}/smaps_rollup").read_text()

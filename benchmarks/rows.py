@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def row(
     return Row(name, p50, p99, unit, p50 / against.p50, against.name, must, goal)
 
 
-def report(rows: Sequence[Row], out: Path, conditions: dict[str, object]) -> bool:
+def report(rows: Sequence[Row], out: Path, conditions: Mapping[str, object]) -> bool:
     """Prints the table and writes the JSON; whether every must is met."""
     table = Table(title="Crucible, measured")
     for column, justify in (
@@ -80,13 +80,18 @@ def report(rows: Sequence[Row], out: Path, conditions: dict[str, object]) -> boo
     for each in rows:
         ratio = "" if each.ratio is None else f"{each.ratio:.2f}"
         table.add_row(
-            each.name, f"{each.p50:.3f}", f"{each.p99:.3f}", each.unit, ratio, each.ratio_of, each.must, each.goal,
+            each.name,
+            f"{each.p50:.3f}",
+            f"{each.p99:.3f}",
+            each.unit,
+            ratio,
+            each.ratio_of,
+            each.must,
+            each.goal,
             each.verdict,
-        )  # fmt: skip
+        )
     Console(width=160).print(table)
     out.parent.mkdir(parents=True, exist_ok=True)
-    document = {"conditions": conditions, "rows": [{**asdict(each), "meets": each.verdict} for each in rows]}
+    document = {"conditions": dict(conditions), "rows": [{**asdict(each), "meets": each.verdict} for each in rows]}
     out.write_text(json.dumps(document, indent=2) + "\n")
     return all(each.verdict != "MISSED" for each in rows)
-
-

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -18,7 +19,9 @@ SMALL = "pub fn main(n) { n + 1 }"
 
 def thousand_functions(salt: int) -> str:
     """A script of 1,000 functions, another one for each salt."""
-    body = "\n".join(f"fn f{i}(n) {{ let a = n * {i} + {salt}; if a > 10 {{ a - 1 }} else {{ a + 1 }} }}" for i in range(1000))
+    body = "\n".join(
+        f"fn f{i}(n) {{ let a = n * {i} + {salt}; if a > 10 {{ a - 1 }} else {{ a + 1 }} }}" for i in range(1000)
+    )
     return f"{body}\npub fn main(n) {{ f7(n); n + 1 }}"
 
 
@@ -30,6 +33,16 @@ def timed(call: Callable[[], object], rounds: int, warm_up: int = 20) -> list[fl
         call()
         if index >= warm_up:
             samples.append((time.perf_counter() - began) * 1000)
+    return samples
+
+
+def paired(first: Callable[[], object], second: Callable[[], object], rounds: int) -> tuple[list[float], list[float]]:
+    """Milliseconds of each call of two, in blocks by turns: both see the same moods of the machine."""
+    block = 50
+    samples: tuple[list[float], list[float]] = ([], [])
+    for _ in range(max(rounds // block, 1)):
+        for call, kept in zip((first, second), samples, strict=True):
+            kept += timed(call, block, warm_up=5)
     return samples
 
 
@@ -64,7 +77,7 @@ class ServiceBench:
         self._health = health_pb2_grpc.HealthStub(self._channel)
         self._salt = 0
 
-    def __enter__(self) -> ServiceBench:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 30.0
@@ -33,8 +34,16 @@ class RunningServer:
         """Starts it and waits until it is ready."""
         kept = {k: v for k, v in os.environ.items() if k == "CRUCIBLE_VM" or not k.startswith("CRUCIBLE_")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "crucible_server", "serve", "--listen", "127.0.0.1:0"]
-            + ["--data-dir", str(self.data_dir)],
+            [
+                sys.executable,
+                "-m",
+                "crucible_server",
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--data-dir",
+                str(self.data_dir),
+            ],
             env={**kept, "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200", **self.settings},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -84,8 +93,9 @@ class RunningServer:
             self.process.wait(STOP_TIMEOUT)
             self._reader.join(STOP_TIMEOUT)
 
-    def __enter__(self) -> RunningServer:
-        return self.start()
+    def __enter__(self) -> Self:
+        self.start()
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

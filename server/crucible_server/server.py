@@ -152,4 +152,3 @@ class Server:
     async def wait_closed(self) -> None:
         """Returns once `stop` is done."""
         await self._closed.wait()
-

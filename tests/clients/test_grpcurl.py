@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from tests.servers import RunningServer
 
 SERVICE = "crucible.v1.ScriptService"

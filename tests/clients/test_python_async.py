@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.servers import RunningServer
 
 import crucible
 from crucible.v1 import server_info_pb2
+from tests.servers import RunningServer
 
 ECHO = "pub fn main(x) { x }"
 ENDLESS = 'pub fn main() { println!("up"); loop {} }'

@@ -49,9 +49,7 @@ def test_the_defaults_are_those_of_the_documentation(tmp_path: Path) -> None:
     assert config.execution_retention == 7 * 24 * 3600
 
 
-def test_flags_win_over_environment_over_file_over_defaults(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_flags_win_over_environment_over_file_over_defaults(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file.write_text(
         'listen = "127.0.0.1:1"\nspare_children = 1\ngrace_period = "1s"\n'
         "[engine]\nmax_cache_size = 1\n[engine.resource_limits]\nmax_cpu_percentage = 1\nmax_host_calls = 1\n"
@@ -90,9 +88,7 @@ def test_durations(written: object, seconds: float) -> None:
     assert load_config(None, {"grace_period": written}).grace_period == seconds
 
 
-@pytest.mark.parametrize(
-    "written", ["", "s", "5 parsecs", "0s", 0, -1, "-5s", "nan", "inf", True, [1], "1s5"]
-)
+@pytest.mark.parametrize("written", ["", "s", "5 parsecs", "0s", 0, -1, "-5s", "nan", "inf", True, [1], "1s5"])
 def test_no_durations(written: object) -> None:
     (problem,) = problems(grace_period=written)
     assert problem.startswith("grace_period: expected a duration above zero")
@@ -128,9 +124,7 @@ def test_every_problem_is_told_at_once(file: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_key_like_no_other_gets_the_list() -> None:
     (problem,) = problems(engine={"resource_limits": {"zzz": 1}})
-    assert problem.startswith(
-        "engine.resource_limits.zzz: there is no such key; expected one of max_concurrent"
-    )
+    assert problem.startswith("engine.resource_limits.zzz: there is no such key; expected one of max_concurrent")
 
 
 def test_a_bad_value_is_not_followed_by_its_consequences() -> None:
@@ -161,16 +155,12 @@ def test_a_file_that_is_missing_or_not_toml(file: Path) -> None:
     assert "expected TOML" in problems(file)[0]
 
 
-@pytest.mark.parametrize(
-    "address", ["127.0.0.1:0", "127.8.9.1:50051", "[::1]:50051", "localhost:1", "::1:50051"]
-)
+@pytest.mark.parametrize("address", ["127.0.0.1:0", "127.8.9.1:50051", "[::1]:50051", "localhost:1", "::1:50051"])
 def test_loopback_addresses(address: str) -> None:
     assert load_config(None, {"listen": address}).listen == address
 
 
-@pytest.mark.parametrize(
-    "address", ["0.0.0.0:50051", "[::]:50051", "10.0.0.1:1", "example.org:443", "2130706433:1"]
-)
+@pytest.mark.parametrize("address", ["0.0.0.0:50051", "[::]:50051", "10.0.0.1:1", "example.org:443", "2130706433:1"])
 def test_other_addresses_have_to_be_asked_for(address: str) -> None:
     (problem,) = problems(listen=address)
     assert "neither TLS nor authentication" in problem
@@ -198,9 +188,7 @@ def test_no_levels(level: str) -> None:
 
 
 def test_a_level_is_written_as_in_the_documentation() -> None:
-    assert (
-        load_config(None, {"engine": {"security_level": "Production"}}).engine.security_level == "production"
-    )
+    assert load_config(None, {"engine": {"security_level": "Production"}}).engine.security_level == "production"
 
 
 def test_the_interpreter_by_flag_variable_file_and_path(

@@ -73,9 +73,7 @@ def test_a_request_lowers_and_never_raises() -> None:
     high.max_cpu_percentage = 400
     high.operation_timeout.seconds = high.max_cpu_time.seconds = 3600
     granted = levels.effective_limits(SAFE, CONFIG)
-    assert levels.effective_limits(SAFE, CONFIG, high) == dataclasses.replace(
-        granted, max_operations=2**32 - 1
-    )
+    assert levels.effective_limits(SAFE, CONFIG, high) == dataclasses.replace(granted, max_operations=2**32 - 1)
 
 
 @given(

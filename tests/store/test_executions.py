@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+
+from crucible_server.store import ExecutionRecord, Store, StoreError, StoreErrorKind
 from tests.store.records import (
     FAILED,
     INTERRUPTED,
@@ -18,8 +20,6 @@ from tests.store.records import (
     script,
     unit,
 )
-
-from crucible_server.store import ExecutionRecord, Store, StoreError, StoreErrorKind
 
 
 async def test_begun_marked_and_finished(store: Store) -> None:
@@ -129,15 +129,11 @@ async def test_at_start_up_the_unfinished_become_interrupted(store: Store, url: 
 
     again = await Store.open(url)
     try:
-        count = await again.interrupt_unfinished(
-            NOW + 50, lambda found: found.execution_id.encode(), NOW + 60
-        )
+        count = await again.interrupt_unfinished(NOW + 50, lambda found: found.execution_id.encode(), NOW + 60)
         assert count == 601
         ended = {"state": INTERRUPTED, "end_time": NOW + 50, "expire_time": NOW + 60}
         assert await again.get_execution("local", "q599") == execution("q599", result=b"q599", **ended)
-        assert await again.get_execution("local", "r") == execution(
-            "r", result=b"r", start_time=NOW + 1, **ended
-        )
+        assert await again.get_execution("local", "r") == execution("r", result=b"r", start_time=NOW + 1, **ended)
         done = await again.get_execution("local", "done")
         assert done is not None
         assert done.state == SUCCEEDED

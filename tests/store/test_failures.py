@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.store.records import NOW, SUCCEEDED, end, execution
 
 from crucible_server.store import Store, StoreError, StoreErrorKind
+from tests.store.records import NOW, SUCCEEDED, end, execution
 
 WRITER = """
 import asyncio, os, sys
@@ -104,9 +104,7 @@ async def test_the_log_is_folded_back_while_the_store_is_open(store: Store, path
 async def test_a_killed_server_has_lost_nothing_it_acknowledged(url: str, tmp_path: Path, lines: int) -> None:
     log = tmp_path / "acknowledged"
     with log.open("wb") as out:
-        server = subprocess.Popen(
-            [sys.executable, "-c", WRITER, url], stdout=out, cwd=Path(__file__).parents[2]
-        )
+        server = subprocess.Popen([sys.executable, "-c", WRITER, url], stdout=out, cwd=Path(__file__).parents[2])
     try:
         deadline = time.monotonic() + 60
         while log.read_bytes().count(b"\n") < lines:

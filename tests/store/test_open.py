@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.store.records import NOW, end, execution
 
 from crucible_server.store import Store, StoreError, StoreErrorKind
+from tests.store.records import NOW, end, execution
 
 
 async def refusal(url: str, **options: object) -> StoreError:
@@ -74,9 +74,7 @@ async def test_a_second_server_is_refused_with_the_pid_of_the_first(url: str) ->
         "    await store.close()\n"
         "asyncio.run(main())\n"
     )
-    first = subprocess.Popen(
-        [sys.executable, "-c", program, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
+    first = subprocess.Popen([sys.executable, "-c", program, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         assert first.stdout is not None
         assert first.stdout.readline() == b"open\n"

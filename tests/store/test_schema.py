@@ -10,9 +10,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
-from tests.store.records import INTERRUPTED, NOW, execution, script
 
 from crucible_server.store import Store, StoreError, StoreErrorKind, schema, tables
+from tests.store.records import INTERRUPTED, NOW, execution, script
 
 
 def indexes(path: Path) -> set[str]:
@@ -92,9 +92,7 @@ async def test_a_store_whose_creation_fails_stays_empty(path: Path) -> None:
     connection.close()
 
 
-async def test_a_store_of_a_newer_server_is_refused_and_not_touched(
-    store: Store, path: Path, url: str
-) -> None:
+async def test_a_store_of_a_newer_server_is_refused_and_not_touched(store: Store, path: Path, url: str) -> None:
     await store.begin_execution(execution())
     await store.close()
     connection = sqlite3.connect(path)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.store.records import NOW, script, unit
 
 from crucible_server.store import Store, StoreError, StoreErrorKind
+from tests.store.records import NOW, script, unit
 
 
 async def test_a_script_comes_back_as_it_went_in(store: Store) -> None:

@@ -13,9 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from zygote_harness import Child, Zygote, binary, children_of, is_dead, running_zygote, status, until
 
 from crucible.vm.v1 import zygote_pb2
+from tests.vm.zygote_harness import Child, Zygote, binary, children_of, is_dead, running_zygote, status, until
 
 pytestmark = pytest.mark.timeout(120)
 

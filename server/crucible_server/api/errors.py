@@ -70,9 +70,7 @@ def to_status(error: ServiceError) -> tuple[grpc.StatusCode, str, bytes]:
     if error.quota:
         details.append(
             error_details_pb2.QuotaFailure(
-                violations=[
-                    error_details_pb2.QuotaFailure.Violation(subject=error.quota, description=_cut(text, 200))
-                ]
+                violations=[error_details_pb2.QuotaFailure.Violation(subject=error.quota, description=_cut(text, 200))]
             )
         )
     if error.violations:
@@ -95,9 +93,7 @@ def _cut(text: str, limit: int) -> str:
 def _bad_request(error: ServiceError, room: int) -> error_details_pb2.BadRequest:
     bad = error_details_pb2.BadRequest()
     for violation in error.violations:
-        entry = bad.field_violations.add(
-            field=_cut(violation.field, 200), description=_cut(violation.description, 500)
-        )
+        entry = bad.field_violations.add(field=_cut(violation.field, 200), description=_cut(violation.description, 500))
         if bad.ByteSize() > room:
             bad.field_violations.remove(entry)
             break

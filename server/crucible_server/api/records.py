@@ -67,9 +67,7 @@ class Presenter:
             message.start_time.FromNanoseconds(execution.started_ns)
         return message
 
-    def stored_execution(
-        self, record: ExecutionRecord, output: OutputLog, with_json: bool
-    ) -> execution_pb2.Execution:
+    def stored_execution(self, record: ExecutionRecord, output: OutputLog, with_json: bool) -> execution_pb2.Execution:
         """The record of an execution that has ended."""
         message = self._record(record)
         if record.result is not None:

@@ -133,17 +133,11 @@ class ScriptService:
                 sequence, result = item
                 yield self._presenter.last_chunk(execution_id, sequence, result, with_json)
 
-    async def _cancel(
-        self, request: pb.CancelExecutionRequest, context: Context
-    ) -> pb.CancelExecutionResponse:
-        observed = await self._engine.cancel(
-            self._caller(context).tenant, _id(request.execution_id), request.reason
-        )
+    async def _cancel(self, request: pb.CancelExecutionRequest, context: Context) -> pb.CancelExecutionResponse:
+        observed = await self._engine.cancel(self._caller(context).tenant, _id(request.execution_id), request.reason)
         return pb.CancelExecutionResponse(execution=await self._record(observed, with_json=False))
 
-    async def _get_execution(
-        self, request: pb.GetExecutionRequest, context: Context
-    ) -> pb.GetExecutionResponse:
+    async def _get_execution(self, request: pb.GetExecutionRequest, context: Context) -> pb.GetExecutionResponse:
         observed = await self._engine.observe(self._caller(context).tenant, _id(request.execution_id))
         return pb.GetExecutionResponse(execution=await self._record(observed, request.include_return_json))
 
@@ -156,9 +150,7 @@ class ScriptService:
     async def _health(self, request: pb.HealthCheckRequest, context: Context) -> pb.HealthCheckResponse:
         return pb.HealthCheckResponse(health=self._presenter.health(self._engine))
 
-    async def _server_info(
-        self, request: pb.GetServerInfoRequest, context: Context
-    ) -> pb.GetServerInfoResponse:
+    async def _server_info(self, request: pb.GetServerInfoRequest, context: Context) -> pb.GetServerInfoResponse:
         return pb.GetServerInfoResponse(
             server=self._presenter.server_info(self._engine, self._grants.levels(self._caller(context)))
         )

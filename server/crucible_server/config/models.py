@@ -166,9 +166,7 @@ class ServerConfig(BaseSettings):
     def _check_listen(cls, value: str, info: ValidationInfo) -> str:
         host, separator, port = value.rpartition(":")
         if not separator or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
-            raise ValueError(
-                "expected HOST:PORT such as 127.0.0.1:50051 or [::1]:50051, the port at most 65535"
-            )
+            raise ValueError("expected HOST:PORT such as 127.0.0.1:50051 or [::1]:50051, the port at most 65535")
         if not _is_loopback(host) and not info.data.get("allow_insecure_listen"):
             raise ValueError(
                 "expected a loopback address such as 127.0.0.1: this version has neither TLS nor "

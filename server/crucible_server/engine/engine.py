@@ -66,9 +66,7 @@ class Engine:
         self._settings = settings
         self.store = store
         self.interpreter = Interpreter(settings.vm_path, settings.spare_children, settings.spare_limits)
-        self.scripts = Scripts(
-            self.interpreter, store, seal, UnitCache(settings.cache_entries, settings.cache_bytes)
-        )
+        self.scripts = Scripts(self.interpreter, store, seal, UnitCache(settings.cache_entries, settings.cache_bytes))
         self.admission = Admission(settings.max_concurrent_executions, settings.max_queued_executions)
         self.host_calls = HostCalls()
         self.instance_id = secrets.token_hex(8)

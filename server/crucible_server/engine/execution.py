@@ -91,9 +91,7 @@ class Execution:
             raise
         self.begun.set_result(existing)
         if existing is not None:
-            self.finished.set_exception(
-                unavailable("the execution id was taken a moment ago; ask again", 0.1)
-            )
+            self.finished.set_exception(unavailable("the execution id was taken a moment ago; ask again", 0.1))
             self.output.close()
         return existing is None
 
@@ -105,10 +103,8 @@ class Execution:
         await asyncio.wait((turn, self._waiting), return_when=asyncio.FIRST_COMPLETED)
         return self._ending is None
 
-    async def run(
-        self, interpreter: Interpreter, store: Store, host_calls: HostCalls, retention_ns: int
-    ) -> None:
-        """Runs the script and stores the end. Sets `finished` when the end is stored, or with the error if it cannot be."""
+    async def run(self, interpreter: Interpreter, store: Store, host_calls: HostCalls, retention_ns: int) -> None:
+        """Runs the script and stores the end; sets `finished` then, or with the error if it cannot be stored."""
         try:
             result = await self._result(interpreter, host_calls)
             end_time = time.time_ns()
@@ -134,10 +130,14 @@ class Execution:
         finally:
             self.output.close()
 
+    def _hand_over(self, job: Job) -> None:
+        # It may have been ended while its child was being made.
+        self._job = job
+        if self._ending is not None:
+            job.end(self._ending)
+
     async def _result(self, interpreter: Interpreter, host_calls: HostCalls) -> execution_pb2.ExecutionResult:
-        result = execution_pb2.ExecutionResult(
-            execution_id=self.record.execution_id, script_id=self.record.script_id
-        )
+        result = execution_pb2.ExecutionResult(execution_id=self.record.execution_id, script_id=self.record.script_id)
         job = Job(self._start, self.output, host_calls.handler(self.record, frozenset(self.grant.modules)))
         if self._ending is not None:
             _fail(result, self._ending.kind, self._ending.message)
@@ -154,9 +154,7 @@ class Execution:
             )
             return result
         self.started_ns = self._start.start_time_ns = time.time_ns()
-        self._job = job
-        if self._ending is not None:
-            job.end(self._ending)
+        self._hand_over(job)
         await job.run(child, limits)
         result.execution_time.FromNanoseconds(int(job.elapsed * 1e9))
         result.resource_usage.CopyFrom(job.usage)

@@ -63,9 +63,7 @@ class HostCalls:
             if entry is None or (modules is not None and entry.module not in modules):
                 raise HostCallError(f"the host call {call.name!r} does not exist at this level")
             if call.schema_version != entry.schema_version:
-                raise HostCallError(
-                    f"{call.name}: expected version {entry.schema_version}, got {call.schema_version}"
-                )
+                raise HostCallError(f"{call.name}: expected version {entry.schema_version}, got {call.schema_version}")
             if call.arguments.WhichOneof("kind") != "object_value":
                 raise HostCallError(f"{call.name}: expected an object of arguments")
             return await entry.act(context, call.arguments.object_value)

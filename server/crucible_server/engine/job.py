@@ -226,9 +226,7 @@ class Job:
             error.message = f"the interpreter broke the protocol and was killed: {child.violation}"
         elif exited is None:
             error.kind = Kind.EXECUTION_ERROR_KIND_CRASHED
-            error.message = (
-                "the interpreter's parent process died and took the script with it; it was not run again"
-            )
+            error.message = "the interpreter's parent process died and took the script with it; it was not run again"
         elif exited.signal == signal.SIGSYS:
             error.kind = Kind.EXECUTION_ERROR_KIND_SECURITY_VIOLATION
             error.message = "the interpreter attempted a forbidden system call and was killed"
@@ -236,9 +234,7 @@ class Job:
             error.kind, error.message = _EXITS[105]
         elif exited.signal:
             error.kind = Kind.EXECUTION_ERROR_KIND_CRASHED
-            error.message = (
-                f"the interpreter was killed by {_signal_name(exited.signal)}; the script was not run again"
-            )
+            error.message = f"the interpreter was killed by {_signal_name(exited.signal)}; the script was not run again"
         else:
             error.kind, error.message = _EXITS.get(
                 exited.exit_code,

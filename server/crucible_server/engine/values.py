@@ -41,9 +41,7 @@ def check(value: value_pb2.Value, path: str = "$") -> None:
             raise InvalidValueError(where, f"expected at most {MAX_DEPTH} levels of nesting; flatten the value")
         kind = current.WhichOneof("kind")
         if kind is None:
-            raise InvalidValueError(
-                where, "expected a value with one kind set, got none; use null_value for nothing"
-            )
+            raise InvalidValueError(where, "expected a value with one kind set, got none; use null_value for nothing")
         if kind == "list_value":
             stack.extend((v, f"{where}[{i}]", depth + 1) for i, v in enumerate(current.list_value.values))
         elif kind == "object_value":
@@ -59,9 +57,7 @@ def from_json(text: str, path: str) -> dict[str, value_pb2.Value]:
     try:
         parsed = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
     except RecursionError:
-        raise InvalidValueError(
-            path, f"expected at most {MAX_DEPTH} levels of nesting; flatten the value"
-        ) from None
+        raise InvalidValueError(path, f"expected at most {MAX_DEPTH} levels of nesting; flatten the value") from None
     except ValueError as error:
         raise InvalidValueError(path, f"expected a JSON object, got invalid JSON: {error}") from None
     if not isinstance(parsed, dict):

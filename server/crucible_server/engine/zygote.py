@@ -71,7 +71,8 @@ class Zygote:
         self._ready.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
             ours.setblocking(False)
-            self._process = subprocess.Popen(
+            # It does not block: the child is executed at once and says by its socket when it is ready.
+            self._process = subprocess.Popen(  # noqa: ASYNC220
                 [self._vm_path, "zygote", "--control-fd", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -107,7 +108,9 @@ class Zygote:
         child = Child(self._next_child_id)
         self._next_child_id += 1
         self._children[child.child_id] = child
-        self._send(zygote_pb2.ZygoteRequest(spawn=zygote_pb2.Spawn(child_id=child.child_id, limits=limits, is_spare=is_spare)))
+        self._send(
+            zygote_pb2.ZygoteRequest(spawn=zygote_pb2.Spawn(child_id=child.child_id, limits=limits, is_spare=is_spare))
+        )
         return child
 
     def assign(self, child: Child, limits: zygote_pb2.ChildLimits) -> None:
@@ -231,9 +234,7 @@ class Zygote:
             loop.remove_writer(self._control.fileno())
             self._control.close()
         if self._ready is not None and not self._ready.done():
-            self._ready.set_exception(
-                _cannot_start(self._vm_path, "it ended before it was ready; see its log")
-            )
+            self._ready.set_exception(_cannot_start(self._vm_path, "it ended before it was ready; see its log"))
         children, self._children = list(self._children.values()), {}
         for child in children:
             child.lost()

@@ -87,9 +87,7 @@ class Grants:
         return limits
 
     def _grant(self, caller: Caller, level: Level, limits: Limits) -> Grant:
-        return Grant(
-            caller.tenant, caller.principal, level, levels.modules_of(level, self._available), limits
-        )
+        return Grant(caller.tenant, caller.principal, level, levels.modules_of(level, self._available), limits)
 
     def levels(self, caller: Caller) -> list[server_info_pb2.SecurityLevelInfo]:
         """Every level as this caller may use it."""

@@ -124,9 +124,7 @@ def disabled_reason(level: int) -> str:
     return "" if level in _LEVELS else _NO_DEVELOPMENT
 
 
-def check_sandbox(
-    level: int, sandbox: bool | None, *, field: str = "context.security_context.sandbox"
-) -> None:
+def check_sandbox(level: int, sandbox: bool | None, *, field: str = "context.security_context.sandbox") -> None:
     """Refuses `sandbox = false` outside Development with PolicyError; None means true."""
     if sandbox is False and level != DEVELOPMENT:
         raise PolicyError(

@@ -72,9 +72,7 @@ UPSERT_UNIT = _upsert(units, ("tenant", "script_id", "create_time", "mac", "unit
 SELECT_SCRIPT = _compile(
     select(*_columns(scripts, ScriptRecord)).where(_is(scripts.c.tenant), _is(scripts.c.script_id))
 )
-SELECT_NAME = _compile(
-    select(script_names.c.script_id).where(_is(script_names.c.tenant), _is(script_names.c.name))
-)
+SELECT_NAME = _compile(select(script_names.c.script_id).where(_is(script_names.c.tenant), _is(script_names.c.name)))
 SELECT_UNIT = _compile(select(*_columns(units, UnitRecord)).where(_is(units.c.unit_key)))
 
 INSERT_EXECUTION = _compile(sqlite.insert(executions).on_conflict_do_nothing(), _fields(ExecutionRecord))
@@ -94,9 +92,7 @@ INTERRUPT_EXECUTION = _compile(
 )
 UPSERT_OUTPUT = _upsert(execution_outputs, ("output",))
 SELECT_OUTPUT = _compile(
-    select(execution_outputs.c.output).where(
-        _is(execution_outputs.c.tenant), _is(execution_outputs.c.execution_id)
-    )
+    select(execution_outputs.c.output).where(_is(execution_outputs.c.tenant), _is(execution_outputs.c.execution_id))
 )
 UPSERT_PROBE = _upsert(probes, ("time",))
 SELECT_PROBE = _compile(select(probes.c.time).where(_is(probes.c.probe_id)))

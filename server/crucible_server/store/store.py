@@ -35,9 +35,7 @@ class Store:
     from the event loop that opened it.
     """
 
-    def __init__(
-        self, path: Path, lock: FileLock, connection: sqlite3.Connection, synchronous: Synchronous
-    ) -> None:
+    def __init__(self, path: Path, lock: FileLock, connection: sqlite3.Connection, synchronous: Synchronous) -> None:
         self._path = path
         self._lock = lock
         self._readers = Readers(path)

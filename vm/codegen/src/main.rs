@@ -7,7 +7,10 @@ use std::path::Path;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let (Some(root), Some(out)) = (args.next(), args.next()) else {
-        return Err("expected two arguments: the folder of the .proto files and the folder to write to".into());
+        return Err(
+            "expected two arguments: the folder of the .proto files and the folder to write to"
+                .into(),
+        );
     };
     let files = ["crucible/vm/v1/zygote.proto", "crucible/vm/v1/child.proto"];
     let descriptors = protox::compile(files, [Path::new(&root)])?;

@@ -8,6 +8,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+#[cfg(not(test))]
 use crate::exit;
 
 #[global_allocator]
