@@ -23,7 +23,8 @@ from crucible_server.errors import ErrorKind, ServiceError
 from crucible_server.policy.grants import Grants
 from crucible_server.store import Store
 
-_DRAIN_EXTRA = 5.0
+# For answers on their way; whoever watches the health would keep a longer one waiting to its end.
+_DRAIN_EXTRA = 1.0
 _KEEPALIVE = (
     # Agreed with the clients: a dead peer is noticed within half a minute, a busy one is not suspected.
     ("grpc.keepalive_time_ms", 20_000),

@@ -85,9 +85,11 @@ type ScriptSource struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The main file's text, UTF-8, not empty. All files together hold at most `max_source_bytes` (1 MiB by default).
 	Source string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
-	// The main file's name in diagnostics; `main.rn` when empty. It is not part of the script's identity.
+	// The main file's name in diagnostics, at most 255 bytes; `main.rn` when empty. It is not part of the script's
+	// identity.
 	FileName string `protobuf:"bytes,2,opt,name=file_name,json=fileName,proto3" json:"file_name,omitempty"`
-	// Included files by their path relative to the main file, such as `util.rn` or `util/mod.rn`.
+	// Included files by their path relative to the main file, such as `util.rn` or `util/mod.rn`: at most 1000, with
+	// paths of at most 255 bytes.
 	Files         map[string]string `protobuf:"bytes,3,rep,name=files,proto3" json:"files,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

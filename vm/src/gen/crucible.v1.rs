@@ -704,10 +704,12 @@ pub struct ScriptSource {
     /// The main file's text, UTF-8, not empty. All files together hold at most `max_source_bytes` (1 MiB by default).
     #[prost(string, tag = "1")]
     pub source: ::prost::alloc::string::String,
-    /// The main file's name in diagnostics; `main.rn` when empty. It is not part of the script's identity.
+    /// The main file's name in diagnostics, at most 255 bytes; `main.rn` when empty. It is not part of the script's
+    /// identity.
     #[prost(string, tag = "2")]
     pub file_name: ::prost::alloc::string::String,
-    /// Included files by their path relative to the main file, such as `util.rn` or `util/mod.rn`.
+    /// Included files by their path relative to the main file, such as `util.rn` or `util/mod.rn`: at most 1000, with
+    /// paths of at most 255 bytes.
     #[prost(btree_map = "string, string", tag = "3")]
     pub files: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,

@@ -30,14 +30,16 @@ export type ScriptSource = Message<"crucible.v1.ScriptSource"> & {
   source: string;
 
   /**
-   * The main file's name in diagnostics; `main.rn` when empty. It is not part of the script's identity.
+   * The main file's name in diagnostics, at most 255 bytes; `main.rn` when empty. It is not part of the script's
+   * identity.
    *
    * @generated from field: string file_name = 2;
    */
   fileName: string;
 
   /**
-   * Included files by their path relative to the main file, such as `util.rn` or `util/mod.rn`.
+   * Included files by their path relative to the main file, such as `util.rn` or `util/mod.rn`: at most 1000, with
+   * paths of at most 255 bytes.
    *
    * @generated from field: map<string, string> files = 3;
    */
