@@ -28,7 +28,7 @@ async def test_the_event_loop_goes_on_while_another_program_holds_the_database(s
     finally:
         other.execute("ROLLBACK")
         other.close()
-    assert await asyncio.gather(*waiting) == [None, None, None]
+    assert list(await asyncio.gather(*waiting)) == [None, None, None]
     for n in range(3):
         assert await store.get_execution("local", f"held-{n}") is not None
 
@@ -44,7 +44,7 @@ async def test_large_and_small_operations_keep_their_order(store: Store) -> None
     """A small one goes past the queue of the thread; what depends on another waits for it by itself."""
     large = store.begin_execution(execution("large", request=b"x" * 200_000))
     small = store.begin_execution(execution("small"))
-    assert await asyncio.gather(large, small) == [None, None]
+    assert list(await asyncio.gather(large, small)) == [None, None]
     record = await store.get_execution("local", "large")
     assert record is not None
     assert len(record.request) == 200_000

@@ -79,15 +79,19 @@ class ScriptService:
         return response
 
     async def _begin(
-        self, request: pb.ExecuteScriptRequest | pb.ExecuteScriptStreamRequest, context: Context
+        self,
+        request: pb.ExecuteScriptRequest | pb.ExecuteScriptStreamRequest,
+        context: Context,
+        *,
+        announce: bool,
     ) -> tuple[Observed, bool]:
         if not request.HasField("context"):
             raise invalid("context", "expected what to execute, got none")
         grant = self._grants.for_execution(self._caller(context), request.context)
-        return await self._engine.execute(request.context, grant)
+        return await self._engine.execute(request.context, grant, announce=announce)
 
     async def _execute(self, request: pb.ExecuteScriptRequest, context: Context) -> pb.ExecuteScriptResponse:
-        observed, is_owner = await self._begin(request, context)
+        observed, is_owner = await self._begin(request, context, announce=False)
         try:
             result, output = await self._engine.result(observed)
         except asyncio.CancelledError:
@@ -102,7 +106,7 @@ class ScriptService:
     async def _execute_stream(
         self, request: pb.ExecuteScriptStreamRequest, context: Context
     ) -> AsyncIterator[pb.ExecuteScriptStreamResponse]:
-        observed, is_owner = await self._begin(request, context)
+        observed, is_owner = await self._begin(request, context, announce=True)
         complete = False
         try:
             await context.send_initial_metadata((("crucible-execution-id", observed.record.execution_id),))

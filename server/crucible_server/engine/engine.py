@@ -158,8 +158,13 @@ class Engine:
 
     # -- executions
 
-    async def execute(self, context: execution_pb2.ExecutionContext, grant: Grant) -> tuple[Observed, bool]:
+    async def execute(
+        self, context: execution_pb2.ExecutionContext, grant: Grant, *, announce: bool = True
+    ) -> tuple[Observed, bool]:
         """Begins an execution, or joins the one that has this id; True when it was begun by this call.
+
+        With `announce` it returns once the record is committed, so that its id may be told. Without, for an
+        id that is chosen here and told with the result only, a failure to commit comes with the result.
 
         Raises ServiceError for whatever cannot be started; nothing is stored then.
         """
@@ -218,6 +223,8 @@ class Engine:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         observed = Observed(record, execution)
+        if not announce and not context.execution_id:
+            return observed, True
         try:
             existing = await asyncio.shield(execution.begun)
         except asyncio.CancelledError:
