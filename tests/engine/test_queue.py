@@ -147,3 +147,19 @@ def test_a_caller_may_ask_for_less_at_once(busy_server: RunningServer) -> None:
                 client.run("pub fn main() { 1 }", limits={"max_concurrent_operations": 1}, deadline=0.5)
             assert client.run("pub fn main() { 1 }", limits={"max_concurrent_operations": 2}).value == 1
         wait_until(lambda: client.health().details["active_executions"].int_value == 0, "some are left")
+
+
+def test_compilers_wait_for_their_turn_and_are_refused_beyond_the_queue(busy_server: RunningServer) -> None:
+    """More new scripts at once than may compile and wait: none is lost, and those refused are told to try later."""
+    with crucible.Client(busy_server.address, options=[("grpc.enable_retries", 0)]) as client:
+        body = "\n".join(f"fn f{n}(a) {{ a + {n} }}" for n in range(3000))
+        calls = [
+            client.stub.CompileScript.future(
+                api.CompileScriptRequest(source={"source": f"{body}\npub fn main() {{ {number} }}"}), timeout=PATIENCE
+            )
+            for number in range(60)
+        ]
+        codes = [call.code() for call in calls]
+        assert set(codes) == {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
+        assert all(call.result().success for call, code in zip(calls, codes, strict=True) if code is grpc.StatusCode.OK)
+        assert client.run("pub fn main() { 6 }").value == 6

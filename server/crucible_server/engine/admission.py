@@ -22,7 +22,9 @@ class Ticket:
 class Admission:
     """First come, first served, except that a principal at its own limit does not hold up others."""
 
-    def __init__(self, total: int, max_queue: int) -> None:
+    def __init__(self, what: str, total: int, max_queue: int) -> None:
+        """`what` names in the plural what is admitted, for messages."""
+        self._what = what
         self._total = total
         self._max_queue = max_queue
         self._running: dict[str, int] = {}
@@ -45,7 +47,7 @@ class Admission:
         elif len(self._queue) >= self._max_queue:
             raise ServiceError(
                 ErrorKind.ERROR_KIND_RESOURCE_EXCEEDED,
-                f"{self.running} executions run and {len(self._queue)} wait, which is all this server takes; try later",
+                f"{self.running} {self._what} run and {len(self._queue)} wait, which is all this server takes; try later",
                 retry_after=1.0,
                 quota="queue",
             )

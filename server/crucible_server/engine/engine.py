@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import secrets
 import time
@@ -32,6 +33,7 @@ from crucible_server.store import ExecutionRecord, Store
 
 Status = server_info_pb2.ServiceStatus
 _EXECUTION_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}\Z")
+_COMPILERS_PER_PROCESSOR = 2
 _INTERRUPTED = "the server stopped while the script ran; it was not run again"
 
 log = structlog.get_logger()
@@ -66,8 +68,11 @@ class Engine:
         self._settings = settings
         self.store = store
         self.interpreter = Interpreter(settings.vm_path, settings.spare_children, settings.spare_limits)
-        self.scripts = Scripts(self.interpreter, store, seal, UnitCache(settings.cache_entries, settings.cache_bytes))
-        self.admission = Admission(settings.max_concurrent_executions, settings.max_queued_executions)
+        cache = UnitCache(settings.cache_entries, settings.cache_bytes)
+        most = _COMPILERS_PER_PROCESSOR * len(os.sched_getaffinity(0))
+        compilers = Admission("compilers", most, settings.max_queued_executions)
+        self.scripts = Scripts(self.interpreter, compilers, store, seal, cache)
+        self.admission = Admission("executions", settings.max_concurrent_executions, settings.max_queued_executions)
         self.host_calls = HostCalls()
         self.instance_id = secrets.token_hex(8)
         self.status: Status = Status.SERVICE_STATUS_STARTING

@@ -14,6 +14,7 @@ import structlog
 from crucible.v1 import execution_pb2, script_pb2
 from crucible.vm.v1 import child_pb2
 from crucible_server.engine import bounds
+from crucible_server.engine.admission import Admission
 from crucible_server.engine.cache import CompiledUnit, UnitCache
 from crucible_server.engine.identity import Toolchain, UnitSeal, script_id, unit_key
 from crucible_server.engine.interpreter import Interpreter
@@ -56,8 +57,11 @@ class Compilation:
 class Scripts:
     """Finds byte code in memory, then in the store, and compiles what is in neither."""
 
-    def __init__(self, interpreter: Interpreter, store: Store, seal: UnitSeal, cache: UnitCache) -> None:
+    def __init__(
+        self, interpreter: Interpreter, admission: Admission, store: Store, seal: UnitSeal, cache: UnitCache
+    ) -> None:
         self._interpreter = interpreter
+        self._admission = admission
         self._store = store
         self._seal = seal
         self.cache = cache
@@ -162,9 +166,8 @@ class Scripts:
             modules=grant.modules,
             compile=child_pb2.CompileJob(source=source),
         )
-        limits = bounds.child_limits(grant.limits)
         job = Job(start, OutputLog(), host_call=None)
-        await job.run(await self._interpreter.take(limits), limits)
+        await self._run(job, grant)
         self.compilations += 1
         result = job.result
         if not isinstance(result, child_pb2.CompileResult):
@@ -195,6 +198,16 @@ class Scripts:
         )
         self.cache.put(unit)
         return Compilation(unit, diagnostics, rendered, cached=False)
+
+    async def _run(self, job: Job, grant: Grant) -> None:
+        # Few at once: a compiler keeps its processor busy. Apart from executions, so that long ones do not hold it up.
+        limits = bounds.child_limits(grant.limits)
+        ticket = self._admission.enter(grant.principal, None)
+        try:
+            await ticket.turn
+            await job.run(await self._interpreter.take(limits), limits)
+        finally:
+            self._admission.leave(ticket)
 
     @staticmethod
     def _record(source: script_pb2.ScriptSource, grant: Grant, unit: CompiledUnit) -> ScriptRecord:
