@@ -172,3 +172,16 @@ def test_waiting_for_nothing_is_refused(client: crucible.Client) -> None:
         list(client.wait("absent"))
     with pytest.raises(crucible.ValidationError, match="execution_id"):
         list(client.wait(""))
+
+
+def test_lines_before_a_long_native_call_arrive_though_it_is_killed(client: crucible.Client) -> None:
+    source = """
+    pub fn main() {
+        for n in 0..8 { println!("line {n}"); }
+        let v = []; v.resize(1000000, 5);
+        loop { v.sort(); }
+    }
+    """
+    result = client.run(source, timeout=1.0, check=False)
+    assert not result.success
+    assert result.stdout == "".join(f"line {n}\n" for n in range(8))

@@ -47,7 +47,7 @@ class Admission:
         elif len(self._queue) >= self._max_queue:
             raise ServiceError(
                 ErrorKind.ERROR_KIND_RESOURCE_EXCEEDED,
-                f"{self.running} {self._what} run and {len(self._queue)} wait, which is all this server takes; try later",
+                f"{self.running} {self._what} run and {len(self._queue)} wait: as many as this server takes; try later",
                 retry_after=1.0,
                 quota="queue",
             )

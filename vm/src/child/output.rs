@@ -11,6 +11,9 @@ const MAX_CHUNK_BYTES: usize = 64 << 10;
 const BUFFER_BYTES: usize = 16 << 10;
 /// So long may text wait for more.
 const MAX_DELAY: Duration = Duration::from_millis(5);
+/// So many frames leave without waiting after each such pause: a few lines before a long native call must not be lost
+/// when it is killed, and are seen when they are written.
+const PROMPT_FRAMES: u32 = 16;
 
 /// Where text goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +30,7 @@ pub struct Output {
     credit: u64,
     allowed: u64,
     flushed: Option<Instant>,
+    prompt: u32,
     frames_per_second: u32,
     second: Option<Instant>,
     frames: u32,
@@ -42,6 +46,7 @@ impl Output {
             credit,
             allowed: limits.output_bytes,
             flushed: None,
+            prompt: PROMPT_FRAMES,
             frames_per_second: limits.frames_per_second,
             second: None,
             frames: 0,
@@ -90,12 +95,12 @@ impl Output {
 
     /// Whether the buffer is full, or its text has waited long enough.
     pub fn is_due(&self) -> bool {
-        !self.is_empty()
-            && (self.is_full()
-                || !self.held
-                    && self
-                        .flushed
-                        .is_none_or(|flushed| flushed.elapsed() >= MAX_DELAY))
+        !self.is_empty() && (self.is_full() || !self.held && (self.prompt > 0 || self.has_waited()))
+    }
+
+    fn has_waited(&self) -> bool {
+        self.flushed
+            .is_none_or(|flushed| flushed.elapsed() >= MAX_DELAY)
     }
 
     /// Takes the next frame off the buffer; None when it is empty or the credits do not cover a single character.
@@ -117,6 +122,11 @@ impl Output {
         if self.sent == self.text.len() {
             self.text.clear();
             self.sent = 0;
+            self.prompt = if self.has_waited() {
+                PROMPT_FRAMES
+            } else {
+                self.prompt.saturating_sub(1)
+            };
             self.flushed = Some(Instant::now());
         }
         Some(vm::Output {
