@@ -67,7 +67,9 @@ class Engine:
     def __init__(self, settings: EngineSettings, store: Store, seal: UnitSeal) -> None:
         self._settings = settings
         self.store = store
-        self.interpreter = Interpreter(settings.vm_path, settings.spare_children, settings.spare_limits)
+        self.interpreter = Interpreter(
+            settings.vm_path, settings.spare_children, settings.spare_limits, load=lambda: len(self._live)
+        )
         cache = UnitCache(settings.cache_entries, settings.cache_bytes)
         most = _COMPILERS_PER_PROCESSOR * len(os.sched_getaffinity(0))
         compilers = Admission("compilers", most, settings.max_queued_executions)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +28,14 @@ log = structlog.get_logger()
 class Interpreter:
     """Gives out children. No child is given out twice."""
 
-    def __init__(self, vm_path: Path, spares: int, spare_limits: zygote_pb2.ChildLimits) -> None:
+    def __init__(
+        self,
+        vm_path: Path,
+        spares: int,
+        spare_limits: zygote_pb2.ChildLimits,
+        load: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """`load` tells how many jobs there are, those included that wait or are being concluded."""
         self._vm_path = vm_path
         self._wanted_spares = spares
         self._spare_limits = spare_limits
@@ -36,6 +44,7 @@ class Interpreter:
         self._available = asyncio.Event()
         self._restarting: asyncio.Task[None] | None = None
         self._stopped = False
+        self._load = load
         self._processors = len(os.sched_getaffinity(0))
         self._refill_timer: asyncio.TimerHandle | None = None
         self.ready = zygote_pb2.Ready()
@@ -130,10 +139,9 @@ class Interpreter:
         self._refill_timer = asyncio.get_running_loop().call_later(_REFILL_DELAY, self._refill)
 
     def _job_ended(self, _child: Child) -> None:
-        # While every processor has a job, making a spare costs more than it saves. Whoever waits for this job comes
-        # first in any case.
-        zygote = self._zygote
-        if zygote is not None and zygote.children - len(self._spares) < self._processors:
+        # While there is work for every processor, making a spare costs more than it saves. Whoever waits for this job
+        # comes first in any case.
+        if self._load() <= self._processors:
             asyncio.get_running_loop().call_soon(self._refill)
 
     def _refill(self) -> None:
