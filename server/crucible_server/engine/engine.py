@@ -244,9 +244,11 @@ class Engine:
     async def _run(self, execution: Execution, ticket: Ticket) -> None:
         """The whole life of an execution. Its record is committed before its child starts."""
         record = execution.record
-        patience = execution.grant.limits.operation_timeout
+        limits = execution.grant.limits
+        patience, time_limit = limits.operation_timeout, limits.max_execution_time
         timer = None
-        if patience is not None:
+        # One that runs at once meets its own time limit first.
+        if patience is not None and not (ticket.running and time_limit is not None and time_limit < patience):
             timer = asyncio.get_running_loop().call_later(
                 patience,
                 execution.end,

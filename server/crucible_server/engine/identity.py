@@ -9,6 +9,7 @@ import secrets
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from crucible.v1 import execution_pb2, script_pb2
@@ -44,7 +45,8 @@ class Toolchain:
     patch_level: str
 
 
-def unit_key(tenant: str, script: str, toolchain: Toolchain, modules: Iterable[str]) -> str:
+@lru_cache(maxsize=4096)
+def unit_key(tenant: str, script: str, toolchain: Toolchain, modules: tuple[str, ...]) -> str:
     """Names the byte code of a script for one tenant, toolchain and set of modules: 64 hexadecimal digits."""
     return _digest(
         part.encode()
@@ -63,10 +65,12 @@ def unit_key(tenant: str, script: str, toolchain: Toolchain, modules: Iterable[s
 
 def request_hash(context: execution_pb2.ExecutionContext) -> bytes:
     """The hash by which two requests of one execution id are told apart: 32 bytes."""
-    copy = execution_pb2.ExecutionContext()
-    copy.CopyFrom(context)
-    copy.ClearField("execution_id")
-    return hashlib.sha256(copy.SerializeToString(deterministic=True)).digest()
+    if context.execution_id:
+        copy = execution_pb2.ExecutionContext()
+        copy.CopyFrom(context)
+        copy.ClearField("execution_id")
+        context = copy
+    return hashlib.sha256(context.SerializeToString(deterministic=True)).digest()
 
 
 class UnitSeal:

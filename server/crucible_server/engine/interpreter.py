@@ -47,6 +47,7 @@ class Interpreter:
         self._load = load
         self._processors = len(os.sched_getaffinity(0))
         self._refill_timer: asyncio.TimerHandle | None = None
+        self._last_draw = 0.0
         self.ready = zygote_pb2.Ready()
         """What the zygote said of itself: versions, layers, modules."""
         self.restarts = 0
@@ -134,9 +135,19 @@ class Interpreter:
         # Not at once: the zygote that forks a spare cannot tell meanwhile that this child has ended, which for a short
         # job is what its caller waits for.
         child.on_end = self._job_ended
-        if self._refill_timer is not None:
-            self._refill_timer.cancel()
-        self._refill_timer = asyncio.get_running_loop().call_later(_REFILL_DELAY, self._refill)
+        loop = asyncio.get_running_loop()
+        self._last_draw = loop.time()
+        if self._refill_timer is None:
+            self._refill_timer = loop.call_later(_REFILL_DELAY, self._refill_when_calm)
+
+    def _refill_when_calm(self) -> None:
+        loop = asyncio.get_running_loop()
+        calm_at = self._last_draw + _REFILL_DELAY
+        if loop.time() < calm_at:
+            self._refill_timer = loop.call_at(calm_at, self._refill_when_calm)
+        else:
+            self._refill_timer = None
+            self._refill()
 
     def _job_ended(self, _child: Child) -> None:
         # While there is work for every processor, making a spare costs more than it saves. Whoever waits for this job
@@ -145,9 +156,6 @@ class Interpreter:
             asyncio.get_running_loop().call_soon(self._refill)
 
     def _refill(self) -> None:
-        if self._refill_timer is not None:
-            self._refill_timer.cancel()
-            self._refill_timer = None
         zygote = self._zygote
         if zygote is None or self._stopped:
             return

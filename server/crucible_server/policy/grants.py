@@ -23,7 +23,7 @@ class Grant:
     tenant: str
     principal: str
     level: Level
-    modules: Sequence[str]
+    modules: tuple[str, ...]
     limits: Limits
 
 
