@@ -263,3 +263,27 @@ fn return_operands() {
         ]);
     });
 }
+
+#[test]
+fn conditions() {
+    isolated("conditions", || {
+        for source in [
+            "pub fn main() { if 1 { 2 } else { 3 } }",
+            "pub fn main() { if [].len() { 2 } else { 3 } }",
+            "pub fn main() { while 1 { return 2; } 3 }",
+            "pub fn main() { 1 && false }",
+            "pub fn main() { () || true }",
+            "pub fn main() { match 1 { n if n => 2, _ => 3 } }",
+        ] {
+            let got = run(source);
+            assert!(
+                got.starts_with("error: "),
+                "expected an error for {source}, got {got}"
+            );
+        }
+        expect(&[(
+            "pub fn main() { let n = 0; while n < 3 && !(n == 2) { n += 1; } (n, if n == 2 || false { 4 } else { 5 }) }",
+            "(2, 4)",
+        )]);
+    });
+}
