@@ -63,6 +63,7 @@ class Child:
         self._killed = False
         self._is_writing = False
         self._is_reading = False
+        self._has_concluded = False
         # A future that nobody awaits must not complain when the zygote dies.
         self.spawned.add_done_callback(lambda f: f.cancelled() or f.exception())
 
@@ -185,12 +186,16 @@ class Child:
         except OSError:
             data = b""
         if not data:
+            # One that was killed may well have been cut off in a frame; one that has concluded has nothing more to say.
+            if self._has_concluded and self._incoming and not self.violation:
+                self.violation = f"{len(self._incoming)} bytes after its last frame"
             self._close()
             return True
         self._incoming += data
         try:
             if self._take_frames():
                 # The rest is the zygote's word that it is gone; anything that comes before is found then.
+                self._has_concluded = True
                 self._read(False)
         except (FrameError, DecodeError) as error:
             self.violation = str(error) or "undecodable frame"
