@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from crucible_server.server import Server
 
 # Messages of a call hold no cycles; whatever does may wait this many objects long.
-_GARBAGE_THRESHOLD = 50_000
+_GARBAGE_THRESHOLD = 10_000
 
 
 def serve(

@@ -220,7 +220,8 @@ def _seconds(duration: duration_pb2.Duration, field: str) -> float:
         )
     if duration.seconds > _MAX_SECONDS:
         raise PolicyError(field, f"expected at most {_MAX_SECONDS} s, got {duration.seconds} s. {_LEAVE_OUT}")
-    seconds = duration.seconds + duration.nanos / 1e9
+    # In one division: the sum of two fractions may be the next number above what was asked for.
+    seconds = (duration.seconds * 1_000_000_000 + duration.nanos) / 1e9
     if seconds <= 0:
         raise PolicyError(field, f"expected a duration above zero, got {seconds:g} s. {_LEAVE_OUT}")
     return seconds
