@@ -42,11 +42,8 @@ class Presenter:
 
     def output_chunk(self, execution_id: str, chunk: OutputChunk) -> execution_pb2.ExecutionChunk:
         """A piece of output."""
-        message = execution_pb2.ExecutionChunk(execution_id=execution_id, sequence=chunk.sequence)
-        if chunk.is_stderr:
-            message.stderr = chunk.text
-        else:
-            message.stdout = chunk.text
+        message = chunk.message()
+        message.execution_id = execution_id
         return message
 
     def last_chunk(

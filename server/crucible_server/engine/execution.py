@@ -46,7 +46,6 @@ class Execution:
         self.finished: asyncio.Future[execution_pb2.ExecutionResult] = loop.create_future()
         """Set once the end is committed."""
         self.started_ns = 0
-        self._unit = unit
         self._ending: Ending | None = None
         self._waiting: asyncio.Future[None] | None = None
         self._job: Job | None = None

@@ -68,6 +68,8 @@ class Job:
         self.output = output
         self.result: child_pb2.ExecuteResult | child_pb2.CompileResult | None = None
         self.failure: error_pb2.ExecutionError | None = None
+        self.is_interpreter_lost = False
+        """The child went with its zygote, which is no doing of the job."""
         self.usage = execution_pb2.ExecutionResult().resource_usage
         self.host_calls = 0
         self.elapsed = 0.0
@@ -225,6 +227,7 @@ class Job:
             error.kind = Kind.EXECUTION_ERROR_KIND_CRASHED
             error.message = f"the interpreter broke the protocol and was killed: {child.violation}"
         elif exited is None:
+            self.is_interpreter_lost = True
             error.kind = Kind.EXECUTION_ERROR_KIND_CRASHED
             error.message = "the interpreter's parent process died and took the script with it; it was not run again"
         elif exited.signal == signal.SIGSYS:

@@ -21,6 +21,15 @@ class OutputChunk:
     is_stderr: bool
     text: str
 
+    def message(self) -> execution_pb2.ExecutionChunk:
+        """The same as the contract has it, without the execution's id."""
+        message = execution_pb2.ExecutionChunk(sequence=self.sequence)
+        if self.is_stderr:
+            message.stderr = self.text
+        else:
+            message.stdout = self.text
+        return message
+
 
 class OutputLog:
     """Grows by `append` until `close`; `follow` reads it from any sequence number.
@@ -101,12 +110,7 @@ class OutputLog:
         """The log as length-delimited ExecutionChunks, for the store."""
         stream = io.BytesIO()
         for chunk in self.chunks:
-            message = execution_pb2.ExecutionChunk(sequence=chunk.sequence)
-            if chunk.is_stderr:
-                message.stderr = chunk.text
-            else:
-                message.stdout = chunk.text
-            serialize_length_prefixed(message, stream)
+            serialize_length_prefixed(chunk.message(), stream)
         return stream.getvalue()
 
     @classmethod

@@ -286,7 +286,7 @@ def _failed(job: Job) -> Compilation:
     failure = job.failure
     assert failure is not None
     code = _LIMIT_CODES.get(failure.kind)
-    if code is None or (failure.kind == Kind.EXECUTION_ERROR_KIND_CRASHED and "parent process" in failure.message):
+    if code is None or job.is_interpreter_lost:
         raise ServiceError(ErrorKind.ERROR_KIND_UNAVAILABLE, f"compiling failed: {failure.message}", retry_after=0.5)
     message = f"while compiling: {failure.message}"
     diagnostic = script_pb2.Diagnostic(severity=script_pb2.SEVERITY_ERROR, message=message, code=code)

@@ -51,11 +51,6 @@ class Zygote:
         """The zygote's process id; 0 before it was started."""
         return self._process.pid if self._process else 0
 
-    @property
-    def children(self) -> int:
-        """Children that live."""
-        return len(self._children)
-
     async def start(self) -> zygote_pb2.Ready:
         """Starts the process and waits until it can fork.
 
