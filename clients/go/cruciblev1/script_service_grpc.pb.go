@@ -61,7 +61,8 @@ type ScriptServiceClient interface {
 	GetExecution(ctx context.Context, in *GetExecutionRequest, opts ...grpc.CallOption) (*GetExecutionResponse, error)
 	// Lists executions, newest first.
 	ListExecutions(ctx context.Context, in *ListExecutionsRequest, opts ...grpc.CallOption) (*ListExecutionsResponse, error)
-	// Deletes the record of an execution that has ended, or erases what it contains.
+	// Deletes the record of an execution that has ended, or erases what it contains. The id of a deleted record is free
+	// again: the same request would run again.
 	DeleteExecution(ctx context.Context, in *DeleteExecutionRequest, opts ...grpc.CallOption) (*DeleteExecutionResponse, error)
 	// Reads a stored script.
 	GetScript(ctx context.Context, in *GetScriptRequest, opts ...grpc.CallOption) (*GetScriptResponse, error)
@@ -69,7 +70,8 @@ type ScriptServiceClient interface {
 	ListScripts(ctx context.Context, in *ListScriptsRequest, opts ...grpc.CallOption) (*ListScriptsResponse, error)
 	// Points a name at a stored script, or removes the name.
 	NameScript(ctx context.Context, in *NameScriptRequest, opts ...grpc.CallOption) (*NameScriptResponse, error)
-	// Removes the caller's reference to a script. Executions that run keep running.
+	// Removes the caller's reference to a script. With the last reference go its text, byte code, names and figures;
+	// executions that run keep running, and records of executions stay.
 	DeleteScript(ctx context.Context, in *DeleteScriptRequest, opts ...grpc.CallOption) (*DeleteScriptResponse, error)
 	// Tells how the service is.
 	HealthCheck(ctx context.Context, in *HealthCheckRequest, opts ...grpc.CallOption) (*HealthCheckResponse, error)
@@ -302,7 +304,8 @@ type ScriptServiceServer interface {
 	GetExecution(context.Context, *GetExecutionRequest) (*GetExecutionResponse, error)
 	// Lists executions, newest first.
 	ListExecutions(context.Context, *ListExecutionsRequest) (*ListExecutionsResponse, error)
-	// Deletes the record of an execution that has ended, or erases what it contains.
+	// Deletes the record of an execution that has ended, or erases what it contains. The id of a deleted record is free
+	// again: the same request would run again.
 	DeleteExecution(context.Context, *DeleteExecutionRequest) (*DeleteExecutionResponse, error)
 	// Reads a stored script.
 	GetScript(context.Context, *GetScriptRequest) (*GetScriptResponse, error)
@@ -310,7 +313,8 @@ type ScriptServiceServer interface {
 	ListScripts(context.Context, *ListScriptsRequest) (*ListScriptsResponse, error)
 	// Points a name at a stored script, or removes the name.
 	NameScript(context.Context, *NameScriptRequest) (*NameScriptResponse, error)
-	// Removes the caller's reference to a script. Executions that run keep running.
+	// Removes the caller's reference to a script. With the last reference go its text, byte code, names and figures;
+	// executions that run keep running, and records of executions stay.
 	DeleteScript(context.Context, *DeleteScriptRequest) (*DeleteScriptResponse, error)
 	// Tells how the service is.
 	HealthCheck(context.Context, *HealthCheckRequest) (*HealthCheckResponse, error)

@@ -125,8 +125,18 @@ type ServerInfo struct {
 	MaxUnaryOutputBytes uint64 `protobuf:"varint,14,opt,name=max_unary_output_bytes,json=maxUnaryOutputBytes,proto3" json:"max_unary_output_bytes,omitempty"`
 	// Executions that may run at once on this server, of all principals.
 	MaxConcurrentExecutions uint64 `protobuf:"varint,15,opt,name=max_concurrent_executions,json=maxConcurrentExecutions,proto3" json:"max_concurrent_executions,omitempty"`
-	unknownFields           protoimpl.UnknownFields
-	sizeCache               protoimpl.SizeCache
+	// Executions that may wait for their turn; beyond them calls are refused with RESOURCE_EXHAUSTED and a time to retry.
+	MaxQueuedExecutions uint64 `protobuf:"varint,16,opt,name=max_queued_executions,json=maxQueuedExecutions,proto3" json:"max_queued_executions,omitempty"`
+	// Memory that the limits of all running executions may add up to, in bytes; others wait for their turn.
+	MaxExecutionsMemoryBytes uint64 `protobuf:"varint,17,opt,name=max_executions_memory_bytes,json=maxExecutionsMemoryBytes,proto3" json:"max_executions_memory_bytes,omitempty"`
+	// Finished executions beyond this number are deleted, oldest first, even within the retention time.
+	MaxStoredExecutions uint64 `protobuf:"varint,18,opt,name=max_stored_executions,json=maxStoredExecutions,proto3" json:"max_stored_executions,omitempty"`
+	// Scripts without a name are deleted when they have not been compiled or executed for this long; unset means never.
+	ScriptRetention *durationpb.Duration `protobuf:"bytes,19,opt,name=script_retention,json=scriptRetention,proto3" json:"script_retention,omitempty"`
+	// Unnamed scripts beyond this number are deleted, the least recently used first.
+	MaxStoredScripts uint64 `protobuf:"varint,20,opt,name=max_stored_scripts,json=maxStoredScripts,proto3" json:"max_stored_scripts,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *ServerInfo) Reset() {
@@ -260,6 +270,41 @@ func (x *ServerInfo) GetMaxUnaryOutputBytes() uint64 {
 func (x *ServerInfo) GetMaxConcurrentExecutions() uint64 {
 	if x != nil {
 		return x.MaxConcurrentExecutions
+	}
+	return 0
+}
+
+func (x *ServerInfo) GetMaxQueuedExecutions() uint64 {
+	if x != nil {
+		return x.MaxQueuedExecutions
+	}
+	return 0
+}
+
+func (x *ServerInfo) GetMaxExecutionsMemoryBytes() uint64 {
+	if x != nil {
+		return x.MaxExecutionsMemoryBytes
+	}
+	return 0
+}
+
+func (x *ServerInfo) GetMaxStoredExecutions() uint64 {
+	if x != nil {
+		return x.MaxStoredExecutions
+	}
+	return 0
+}
+
+func (x *ServerInfo) GetScriptRetention() *durationpb.Duration {
+	if x != nil {
+		return x.ScriptRetention
+	}
+	return nil
+}
+
+func (x *ServerInfo) GetMaxStoredScripts() uint64 {
+	if x != nil {
+		return x.MaxStoredScripts
 	}
 	return 0
 }
@@ -681,9 +726,25 @@ type PerformanceMetrics struct {
 	// Size of that byte code, in bytes.
 	CacheBytes uint64 `protobuf:"varint,15,opt,name=cache_bytes,json=cacheBytes,proto3" json:"cache_bytes,omitempty"`
 	// How long the service has been up.
-	Uptime        *durationpb.Duration `protobuf:"bytes,16,opt,name=uptime,proto3" json:"uptime,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Uptime *durationpb.Duration `protobuf:"bytes,16,opt,name=uptime,proto3" json:"uptime,omitempty"`
+	// Stored byte code that was damaged or not sealed by this server: dropped and compiled anew.
+	CacheRejections uint64 `protobuf:"varint,17,opt,name=cache_rejections,json=cacheRejections,proto3" json:"cache_rejections,omitempty"`
+	// Jobs that found a child ready-forked.
+	SpareHits uint64 `protobuf:"varint,18,opt,name=spare_hits,json=spareHits,proto3" json:"spare_hits,omitempty"`
+	// Jobs for which a child had to be forked.
+	SpareMisses uint64 `protobuf:"varint,19,opt,name=spare_misses,json=spareMisses,proto3" json:"spare_misses,omitempty"`
+	// Children that wait ready-forked now.
+	SpareChildren uint64 `protobuf:"varint,20,opt,name=spare_children,json=spareChildren,proto3" json:"spare_children,omitempty"`
+	// What the memory limits of the running executions add up to, in bytes.
+	ReservedMemoryBytes uint64 `protobuf:"varint,21,opt,name=reserved_memory_bytes,json=reservedMemoryBytes,proto3" json:"reserved_memory_bytes,omitempty"`
+	// Children that the zygote has forked since the start.
+	ForkedChildren uint64 `protobuf:"varint,22,opt,name=forked_children,json=forkedChildren,proto3" json:"forked_children,omitempty"`
+	// Executions that ended otherwise than by success: failed, cancelled, interrupted.
+	FailedExecutions uint64 `protobuf:"varint,23,opt,name=failed_executions,json=failedExecutions,proto3" json:"failed_executions,omitempty"`
+	// Executions refused because the queue was full.
+	RefusedExecutions uint64 `protobuf:"varint,24,opt,name=refused_executions,json=refusedExecutions,proto3" json:"refused_executions,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *PerformanceMetrics) Reset() {
@@ -828,7 +889,63 @@ func (x *PerformanceMetrics) GetUptime() *durationpb.Duration {
 	return nil
 }
 
-// Figures of one script.
+func (x *PerformanceMetrics) GetCacheRejections() uint64 {
+	if x != nil {
+		return x.CacheRejections
+	}
+	return 0
+}
+
+func (x *PerformanceMetrics) GetSpareHits() uint64 {
+	if x != nil {
+		return x.SpareHits
+	}
+	return 0
+}
+
+func (x *PerformanceMetrics) GetSpareMisses() uint64 {
+	if x != nil {
+		return x.SpareMisses
+	}
+	return 0
+}
+
+func (x *PerformanceMetrics) GetSpareChildren() uint64 {
+	if x != nil {
+		return x.SpareChildren
+	}
+	return 0
+}
+
+func (x *PerformanceMetrics) GetReservedMemoryBytes() uint64 {
+	if x != nil {
+		return x.ReservedMemoryBytes
+	}
+	return 0
+}
+
+func (x *PerformanceMetrics) GetForkedChildren() uint64 {
+	if x != nil {
+		return x.ForkedChildren
+	}
+	return 0
+}
+
+func (x *PerformanceMetrics) GetFailedExecutions() uint64 {
+	if x != nil {
+		return x.FailedExecutions
+	}
+	return 0
+}
+
+func (x *PerformanceMetrics) GetRefusedExecutions() uint64 {
+	if x != nil {
+		return x.RefusedExecutions
+	}
+	return 0
+}
+
+// Figures of one script, over all runs of the server, for as long as the script is stored.
 type ScriptExecutionStats struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The script.
@@ -932,7 +1049,7 @@ var File_crucible_v1_server_info_proto protoreflect.FileDescriptor
 
 const file_crucible_v1_server_info_proto_rawDesc = "" +
 	"\n" +
-	"\x1dcrucible/v1/server_info.proto\x12\vcrucible.v1\x1a\x1acrucible/v1/security.proto\x1a\x17crucible/v1/value.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa6\x06\n" +
+	"\x1dcrucible/v1/server_info.proto\x12\vcrucible.v1\x1a\x1acrucible/v1/security.proto\x1a\x17crucible/v1/value.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc1\b\n" +
 	"\n" +
 	"ServerInfo\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12!\n" +
@@ -952,7 +1069,12 @@ const file_crucible_v1_server_info_proto_rawDesc = "" +
 	"\x11max_request_bytes\x18\f \x01(\x04R\x0fmaxRequestBytes\x12&\n" +
 	"\x0fmax_value_depth\x18\r \x01(\rR\rmaxValueDepth\x123\n" +
 	"\x16max_unary_output_bytes\x18\x0e \x01(\x04R\x13maxUnaryOutputBytes\x12:\n" +
-	"\x19max_concurrent_executions\x18\x0f \x01(\x04R\x17maxConcurrentExecutions\"\xd7\x01\n" +
+	"\x19max_concurrent_executions\x18\x0f \x01(\x04R\x17maxConcurrentExecutions\x122\n" +
+	"\x15max_queued_executions\x18\x10 \x01(\x04R\x13maxQueuedExecutions\x12=\n" +
+	"\x1bmax_executions_memory_bytes\x18\x11 \x01(\x04R\x18maxExecutionsMemoryBytes\x122\n" +
+	"\x15max_stored_executions\x18\x12 \x01(\x04R\x13maxStoredExecutions\x12D\n" +
+	"\x10script_retention\x18\x13 \x01(\v2\x19.google.protobuf.DurationR\x0fscriptRetention\x12,\n" +
+	"\x12max_stored_scripts\x18\x14 \x01(\x04R\x10maxStoredScripts\"\xd7\x01\n" +
 	"\x11SecurityLevelInfo\x120\n" +
 	"\x05level\x18\x01 \x01(\x0e2\x1a.crucible.v1.SecurityLevelR\x05level\x12\x18\n" +
 	"\aenabled\x18\x02 \x01(\bR\aenabled\x12'\n" +
@@ -983,7 +1105,7 @@ const file_crucible_v1_server_info_proto_rawDesc = "" +
 	"\x10isolation_layers\x18\x05 \x03(\v2\x1b.crucible.v1.IsolationLayerR\x0fisolationLayers\x1aN\n" +
 	"\fDetailsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12(\n" +
-	"\x05value\x18\x02 \x01(\v2\x12.crucible.v1.ValueR\x05value:\x028\x01\"\xfa\x05\n" +
+	"\x05value\x18\x02 \x01(\v2\x12.crucible.v1.ValueR\x05value:\x028\x01\"\xc7\b\n" +
 	"\x12PerformanceMetrics\x12!\n" +
 	"\fmemory_usage\x18\x01 \x01(\x04R\vmemoryUsage\x12\x1b\n" +
 	"\tcpu_usage\x18\x02 \x01(\x01R\bcpuUsage\x12-\n" +
@@ -1003,7 +1125,16 @@ const file_crucible_v1_server_info_proto_rawDesc = "" +
 	"\rcache_entries\x18\x0e \x01(\x04R\fcacheEntries\x12\x1f\n" +
 	"\vcache_bytes\x18\x0f \x01(\x04R\n" +
 	"cacheBytes\x121\n" +
-	"\x06uptime\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\x06uptime\"\xa3\x03\n" +
+	"\x06uptime\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\x06uptime\x12)\n" +
+	"\x10cache_rejections\x18\x11 \x01(\x04R\x0fcacheRejections\x12\x1d\n" +
+	"\n" +
+	"spare_hits\x18\x12 \x01(\x04R\tspareHits\x12!\n" +
+	"\fspare_misses\x18\x13 \x01(\x04R\vspareMisses\x12%\n" +
+	"\x0espare_children\x18\x14 \x01(\x04R\rspareChildren\x122\n" +
+	"\x15reserved_memory_bytes\x18\x15 \x01(\x04R\x13reservedMemoryBytes\x12'\n" +
+	"\x0fforked_children\x18\x16 \x01(\x04R\x0eforkedChildren\x12+\n" +
+	"\x11failed_executions\x18\x17 \x01(\x04R\x10failedExecutions\x12-\n" +
+	"\x12refused_executions\x18\x18 \x01(\x04R\x11refusedExecutions\"\xa3\x03\n" +
 	"\x14ScriptExecutionStats\x12\x1b\n" +
 	"\tscript_id\x18\x01 \x01(\tR\bscriptId\x12)\n" +
 	"\x10total_executions\x18\x02 \x01(\x04R\x0ftotalExecutions\x123\n" +
@@ -1060,25 +1191,26 @@ var file_crucible_v1_server_info_proto_depIdxs = []int32{
 	3,  // 3: crucible.v1.ServerInfo.modules:type_name -> crucible.v1.ModuleInfo
 	5,  // 4: crucible.v1.ServerInfo.isolation_layers:type_name -> crucible.v1.IsolationLayer
 	12, // 5: crucible.v1.ServerInfo.execution_retention:type_name -> google.protobuf.Duration
-	11, // 6: crucible.v1.SecurityLevelInfo.level:type_name -> crucible.v1.SecurityLevel
-	13, // 7: crucible.v1.SecurityLevelInfo.limits:type_name -> crucible.v1.ResourceLimits
-	4,  // 8: crucible.v1.ModuleInfo.functions:type_name -> crucible.v1.ModuleFunction
-	0,  // 9: crucible.v1.HealthStatus.status:type_name -> crucible.v1.ServiceStatus
-	9,  // 10: crucible.v1.HealthStatus.details:type_name -> crucible.v1.HealthStatus.DetailsEntry
-	10, // 11: crucible.v1.HealthStatus.timestamp:type_name -> google.protobuf.Timestamp
-	5,  // 12: crucible.v1.HealthStatus.isolation_layers:type_name -> crucible.v1.IsolationLayer
-	12, // 13: crucible.v1.PerformanceMetrics.average_compile_time:type_name -> google.protobuf.Duration
-	12, // 14: crucible.v1.PerformanceMetrics.average_execution_time:type_name -> google.protobuf.Duration
-	12, // 15: crucible.v1.PerformanceMetrics.uptime:type_name -> google.protobuf.Duration
-	12, // 16: crucible.v1.ScriptExecutionStats.average_execution_time:type_name -> google.protobuf.Duration
-	12, // 17: crucible.v1.ScriptExecutionStats.max_execution_time:type_name -> google.protobuf.Duration
-	10, // 18: crucible.v1.ScriptExecutionStats.last_execution_time:type_name -> google.protobuf.Timestamp
-	14, // 19: crucible.v1.HealthStatus.DetailsEntry.value:type_name -> crucible.v1.Value
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	12, // 6: crucible.v1.ServerInfo.script_retention:type_name -> google.protobuf.Duration
+	11, // 7: crucible.v1.SecurityLevelInfo.level:type_name -> crucible.v1.SecurityLevel
+	13, // 8: crucible.v1.SecurityLevelInfo.limits:type_name -> crucible.v1.ResourceLimits
+	4,  // 9: crucible.v1.ModuleInfo.functions:type_name -> crucible.v1.ModuleFunction
+	0,  // 10: crucible.v1.HealthStatus.status:type_name -> crucible.v1.ServiceStatus
+	9,  // 11: crucible.v1.HealthStatus.details:type_name -> crucible.v1.HealthStatus.DetailsEntry
+	10, // 12: crucible.v1.HealthStatus.timestamp:type_name -> google.protobuf.Timestamp
+	5,  // 13: crucible.v1.HealthStatus.isolation_layers:type_name -> crucible.v1.IsolationLayer
+	12, // 14: crucible.v1.PerformanceMetrics.average_compile_time:type_name -> google.protobuf.Duration
+	12, // 15: crucible.v1.PerformanceMetrics.average_execution_time:type_name -> google.protobuf.Duration
+	12, // 16: crucible.v1.PerformanceMetrics.uptime:type_name -> google.protobuf.Duration
+	12, // 17: crucible.v1.ScriptExecutionStats.average_execution_time:type_name -> google.protobuf.Duration
+	12, // 18: crucible.v1.ScriptExecutionStats.max_execution_time:type_name -> google.protobuf.Duration
+	10, // 19: crucible.v1.ScriptExecutionStats.last_execution_time:type_name -> google.protobuf.Timestamp
+	14, // 20: crucible.v1.HealthStatus.DetailsEntry.value:type_name -> crucible.v1.Value
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_crucible_v1_server_info_proto_init() }

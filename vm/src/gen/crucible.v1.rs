@@ -245,6 +245,21 @@ pub struct ServerInfo {
     /// Executions that may run at once on this server, of all principals.
     #[prost(uint64, tag = "15")]
     pub max_concurrent_executions: u64,
+    /// Executions that may wait for their turn; beyond them calls are refused with RESOURCE_EXHAUSTED and a time to retry.
+    #[prost(uint64, tag = "16")]
+    pub max_queued_executions: u64,
+    /// Memory that the limits of all running executions may add up to, in bytes; others wait for their turn.
+    #[prost(uint64, tag = "17")]
+    pub max_executions_memory_bytes: u64,
+    /// Finished executions beyond this number are deleted, oldest first, even within the retention time.
+    #[prost(uint64, tag = "18")]
+    pub max_stored_executions: u64,
+    /// Scripts without a name are deleted when they have not been compiled or executed for this long; unset means never.
+    #[prost(message, optional, tag = "19")]
+    pub script_retention: ::core::option::Option<::prost_types::Duration>,
+    /// Unnamed scripts beyond this number are deleted, the least recently used first.
+    #[prost(uint64, tag = "20")]
+    pub max_stored_scripts: u64,
 }
 /// One security level as this server applies it to this caller.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -386,8 +401,32 @@ pub struct PerformanceMetrics {
     /// How long the service has been up.
     #[prost(message, optional, tag = "16")]
     pub uptime: ::core::option::Option<::prost_types::Duration>,
+    /// Stored byte code that was damaged or not sealed by this server: dropped and compiled anew.
+    #[prost(uint64, tag = "17")]
+    pub cache_rejections: u64,
+    /// Jobs that found a child ready-forked.
+    #[prost(uint64, tag = "18")]
+    pub spare_hits: u64,
+    /// Jobs for which a child had to be forked.
+    #[prost(uint64, tag = "19")]
+    pub spare_misses: u64,
+    /// Children that wait ready-forked now.
+    #[prost(uint64, tag = "20")]
+    pub spare_children: u64,
+    /// What the memory limits of the running executions add up to, in bytes.
+    #[prost(uint64, tag = "21")]
+    pub reserved_memory_bytes: u64,
+    /// Children that the zygote has forked since the start.
+    #[prost(uint64, tag = "22")]
+    pub forked_children: u64,
+    /// Executions that ended otherwise than by success: failed, cancelled, interrupted.
+    #[prost(uint64, tag = "23")]
+    pub failed_executions: u64,
+    /// Executions refused because the queue was full.
+    #[prost(uint64, tag = "24")]
+    pub refused_executions: u64,
 }
-/// Figures of one script.
+/// Figures of one script, over all runs of the server, for as long as the script is stored.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ScriptExecutionStats {
     /// The script.

@@ -182,7 +182,8 @@ class ScriptServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteExecution(self, request, context):
-        """Deletes the record of an execution that has ended, or erases what it contains.
+        """Deletes the record of an execution that has ended, or erases what it contains. The id of a deleted record is free
+        again: the same request would run again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -210,7 +211,8 @@ class ScriptServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteScript(self, request, context):
-        """Removes the caller's reference to a script. Executions that run keep running.
+        """Removes the caller's reference to a script. With the last reference go its text, byte code, names and figures;
+        executions that run keep running, and records of executions stay.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

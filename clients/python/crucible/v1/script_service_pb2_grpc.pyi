@@ -52,7 +52,9 @@ class ScriptServiceStub:
     ListExecutions: _grpc.UnaryUnaryMultiCallable[_script_service_pb2.ListExecutionsRequest, _script_service_pb2.ListExecutionsResponse]
     """Lists executions, newest first."""
     DeleteExecution: _grpc.UnaryUnaryMultiCallable[_script_service_pb2.DeleteExecutionRequest, _script_service_pb2.DeleteExecutionResponse]
-    """Deletes the record of an execution that has ended, or erases what it contains."""
+    """Deletes the record of an execution that has ended, or erases what it contains. The id of a deleted record is free
+    again: the same request would run again.
+    """
     GetScript: _grpc.UnaryUnaryMultiCallable[_script_service_pb2.GetScriptRequest, _script_service_pb2.GetScriptResponse]
     """Reads a stored script."""
     ListScripts: _grpc.UnaryUnaryMultiCallable[_script_service_pb2.ListScriptsRequest, _script_service_pb2.ListScriptsResponse]
@@ -60,7 +62,9 @@ class ScriptServiceStub:
     NameScript: _grpc.UnaryUnaryMultiCallable[_script_service_pb2.NameScriptRequest, _script_service_pb2.NameScriptResponse]
     """Points a name at a stored script, or removes the name."""
     DeleteScript: _grpc.UnaryUnaryMultiCallable[_script_service_pb2.DeleteScriptRequest, _script_service_pb2.DeleteScriptResponse]
-    """Removes the caller's reference to a script. Executions that run keep running."""
+    """Removes the caller's reference to a script. With the last reference go its text, byte code, names and figures;
+    executions that run keep running, and records of executions stay.
+    """
     HealthCheck: _grpc.UnaryUnaryMultiCallable[_script_service_pb2.HealthCheckRequest, _script_service_pb2.HealthCheckResponse]
     """Tells how the service is."""
     GetMetrics: _grpc.UnaryUnaryMultiCallable[_script_service_pb2.GetMetricsRequest, _script_service_pb2.GetMetricsResponse]
@@ -96,7 +100,9 @@ class ScriptServiceAsyncStub(ScriptServiceStub):
     ListExecutions: _aio.UnaryUnaryMultiCallable[_script_service_pb2.ListExecutionsRequest, _script_service_pb2.ListExecutionsResponse]  # type: ignore[assignment]
     """Lists executions, newest first."""
     DeleteExecution: _aio.UnaryUnaryMultiCallable[_script_service_pb2.DeleteExecutionRequest, _script_service_pb2.DeleteExecutionResponse]  # type: ignore[assignment]
-    """Deletes the record of an execution that has ended, or erases what it contains."""
+    """Deletes the record of an execution that has ended, or erases what it contains. The id of a deleted record is free
+    again: the same request would run again.
+    """
     GetScript: _aio.UnaryUnaryMultiCallable[_script_service_pb2.GetScriptRequest, _script_service_pb2.GetScriptResponse]  # type: ignore[assignment]
     """Reads a stored script."""
     ListScripts: _aio.UnaryUnaryMultiCallable[_script_service_pb2.ListScriptsRequest, _script_service_pb2.ListScriptsResponse]  # type: ignore[assignment]
@@ -104,7 +110,9 @@ class ScriptServiceAsyncStub(ScriptServiceStub):
     NameScript: _aio.UnaryUnaryMultiCallable[_script_service_pb2.NameScriptRequest, _script_service_pb2.NameScriptResponse]  # type: ignore[assignment]
     """Points a name at a stored script, or removes the name."""
     DeleteScript: _aio.UnaryUnaryMultiCallable[_script_service_pb2.DeleteScriptRequest, _script_service_pb2.DeleteScriptResponse]  # type: ignore[assignment]
-    """Removes the caller's reference to a script. Executions that run keep running."""
+    """Removes the caller's reference to a script. With the last reference go its text, byte code, names and figures;
+    executions that run keep running, and records of executions stay.
+    """
     HealthCheck: _aio.UnaryUnaryMultiCallable[_script_service_pb2.HealthCheckRequest, _script_service_pb2.HealthCheckResponse]  # type: ignore[assignment]
     """Tells how the service is."""
     GetMetrics: _aio.UnaryUnaryMultiCallable[_script_service_pb2.GetMetricsRequest, _script_service_pb2.GetMetricsResponse]  # type: ignore[assignment]
@@ -185,7 +193,9 @@ class ScriptServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _script_service_pb2.DeleteExecutionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_script_service_pb2.DeleteExecutionResponse, _abc.Awaitable[_script_service_pb2.DeleteExecutionResponse]]:
-        """Deletes the record of an execution that has ended, or erases what it contains."""
+        """Deletes the record of an execution that has ended, or erases what it contains. The id of a deleted record is free
+        again: the same request would run again.
+        """
 
     @_abc_1.abstractmethod
     def GetScript(
@@ -217,7 +227,9 @@ class ScriptServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _script_service_pb2.DeleteScriptRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_script_service_pb2.DeleteScriptResponse, _abc.Awaitable[_script_service_pb2.DeleteScriptResponse]]:
-        """Removes the caller's reference to a script. Executions that run keep running."""
+        """Removes the caller's reference to a script. With the last reference go its text, byte code, names and figures;
+        executions that run keep running, and records of executions stay.
+        """
 
     @_abc_1.abstractmethod
     def HealthCheck(

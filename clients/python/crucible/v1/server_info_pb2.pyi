@@ -31,7 +31,7 @@ SERVICE_STATUS_STOPPING: ServiceStatus
 SERVICE_STATUS_STOPPED: ServiceStatus
 
 class ServerInfo(_message.Message):
-    __slots__ = ("version", "rune_version", "rune_patch_level", "vm_protocol_version", "instance_id", "start_time", "default_security_level", "security_levels", "modules", "isolation_layers", "execution_retention", "max_request_bytes", "max_value_depth", "max_unary_output_bytes", "max_concurrent_executions")
+    __slots__ = ("version", "rune_version", "rune_patch_level", "vm_protocol_version", "instance_id", "start_time", "default_security_level", "security_levels", "modules", "isolation_layers", "execution_retention", "max_request_bytes", "max_value_depth", "max_unary_output_bytes", "max_concurrent_executions", "max_queued_executions", "max_executions_memory_bytes", "max_stored_executions", "script_retention", "max_stored_scripts")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     RUNE_VERSION_FIELD_NUMBER: _ClassVar[int]
     RUNE_PATCH_LEVEL_FIELD_NUMBER: _ClassVar[int]
@@ -47,6 +47,11 @@ class ServerInfo(_message.Message):
     MAX_VALUE_DEPTH_FIELD_NUMBER: _ClassVar[int]
     MAX_UNARY_OUTPUT_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_CONCURRENT_EXECUTIONS_FIELD_NUMBER: _ClassVar[int]
+    MAX_QUEUED_EXECUTIONS_FIELD_NUMBER: _ClassVar[int]
+    MAX_EXECUTIONS_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MAX_STORED_EXECUTIONS_FIELD_NUMBER: _ClassVar[int]
+    SCRIPT_RETENTION_FIELD_NUMBER: _ClassVar[int]
+    MAX_STORED_SCRIPTS_FIELD_NUMBER: _ClassVar[int]
     version: str
     rune_version: str
     rune_patch_level: str
@@ -62,7 +67,12 @@ class ServerInfo(_message.Message):
     max_value_depth: int
     max_unary_output_bytes: int
     max_concurrent_executions: int
-    def __init__(self, version: _Optional[str] = ..., rune_version: _Optional[str] = ..., rune_patch_level: _Optional[str] = ..., vm_protocol_version: _Optional[int] = ..., instance_id: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., default_security_level: _Optional[_Union[_security_pb2.SecurityLevel, str]] = ..., security_levels: _Optional[_Iterable[_Union[SecurityLevelInfo, _Mapping]]] = ..., modules: _Optional[_Iterable[_Union[ModuleInfo, _Mapping]]] = ..., isolation_layers: _Optional[_Iterable[_Union[IsolationLayer, _Mapping]]] = ..., execution_retention: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_request_bytes: _Optional[int] = ..., max_value_depth: _Optional[int] = ..., max_unary_output_bytes: _Optional[int] = ..., max_concurrent_executions: _Optional[int] = ...) -> None: ...
+    max_queued_executions: int
+    max_executions_memory_bytes: int
+    max_stored_executions: int
+    script_retention: _duration_pb2.Duration
+    max_stored_scripts: int
+    def __init__(self, version: _Optional[str] = ..., rune_version: _Optional[str] = ..., rune_patch_level: _Optional[str] = ..., vm_protocol_version: _Optional[int] = ..., instance_id: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., default_security_level: _Optional[_Union[_security_pb2.SecurityLevel, str]] = ..., security_levels: _Optional[_Iterable[_Union[SecurityLevelInfo, _Mapping]]] = ..., modules: _Optional[_Iterable[_Union[ModuleInfo, _Mapping]]] = ..., isolation_layers: _Optional[_Iterable[_Union[IsolationLayer, _Mapping]]] = ..., execution_retention: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_request_bytes: _Optional[int] = ..., max_value_depth: _Optional[int] = ..., max_unary_output_bytes: _Optional[int] = ..., max_concurrent_executions: _Optional[int] = ..., max_queued_executions: _Optional[int] = ..., max_executions_memory_bytes: _Optional[int] = ..., max_stored_executions: _Optional[int] = ..., script_retention: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_stored_scripts: _Optional[int] = ...) -> None: ...
 
 class SecurityLevelInfo(_message.Message):
     __slots__ = ("level", "enabled", "disabled_reason", "limits", "modules")
@@ -136,7 +146,7 @@ class HealthStatus(_message.Message):
     def __init__(self, status: _Optional[_Union[ServiceStatus, str]] = ..., message: _Optional[str] = ..., details: _Optional[_Mapping[str, _value_pb2.Value]] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., isolation_layers: _Optional[_Iterable[_Union[IsolationLayer, _Mapping]]] = ...) -> None: ...
 
 class PerformanceMetrics(_message.Message):
-    __slots__ = ("memory_usage", "cpu_usage", "active_connections", "queued_executions", "total_compilations", "successful_compilations", "total_executions", "successful_executions", "average_compile_time", "average_execution_time", "cache_hits", "cache_misses", "cache_evictions", "cache_entries", "cache_bytes", "uptime")
+    __slots__ = ("memory_usage", "cpu_usage", "active_connections", "queued_executions", "total_compilations", "successful_compilations", "total_executions", "successful_executions", "average_compile_time", "average_execution_time", "cache_hits", "cache_misses", "cache_evictions", "cache_entries", "cache_bytes", "uptime", "cache_rejections", "spare_hits", "spare_misses", "spare_children", "reserved_memory_bytes", "forked_children", "failed_executions", "refused_executions")
     MEMORY_USAGE_FIELD_NUMBER: _ClassVar[int]
     CPU_USAGE_FIELD_NUMBER: _ClassVar[int]
     ACTIVE_CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
@@ -153,6 +163,14 @@ class PerformanceMetrics(_message.Message):
     CACHE_ENTRIES_FIELD_NUMBER: _ClassVar[int]
     CACHE_BYTES_FIELD_NUMBER: _ClassVar[int]
     UPTIME_FIELD_NUMBER: _ClassVar[int]
+    CACHE_REJECTIONS_FIELD_NUMBER: _ClassVar[int]
+    SPARE_HITS_FIELD_NUMBER: _ClassVar[int]
+    SPARE_MISSES_FIELD_NUMBER: _ClassVar[int]
+    SPARE_CHILDREN_FIELD_NUMBER: _ClassVar[int]
+    RESERVED_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    FORKED_CHILDREN_FIELD_NUMBER: _ClassVar[int]
+    FAILED_EXECUTIONS_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_EXECUTIONS_FIELD_NUMBER: _ClassVar[int]
     memory_usage: int
     cpu_usage: float
     active_connections: int
@@ -169,7 +187,15 @@ class PerformanceMetrics(_message.Message):
     cache_entries: int
     cache_bytes: int
     uptime: _duration_pb2.Duration
-    def __init__(self, memory_usage: _Optional[int] = ..., cpu_usage: _Optional[float] = ..., active_connections: _Optional[int] = ..., queued_executions: _Optional[int] = ..., total_compilations: _Optional[int] = ..., successful_compilations: _Optional[int] = ..., total_executions: _Optional[int] = ..., successful_executions: _Optional[int] = ..., average_compile_time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., average_execution_time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., cache_hits: _Optional[int] = ..., cache_misses: _Optional[int] = ..., cache_evictions: _Optional[int] = ..., cache_entries: _Optional[int] = ..., cache_bytes: _Optional[int] = ..., uptime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    cache_rejections: int
+    spare_hits: int
+    spare_misses: int
+    spare_children: int
+    reserved_memory_bytes: int
+    forked_children: int
+    failed_executions: int
+    refused_executions: int
+    def __init__(self, memory_usage: _Optional[int] = ..., cpu_usage: _Optional[float] = ..., active_connections: _Optional[int] = ..., queued_executions: _Optional[int] = ..., total_compilations: _Optional[int] = ..., successful_compilations: _Optional[int] = ..., total_executions: _Optional[int] = ..., successful_executions: _Optional[int] = ..., average_compile_time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., average_execution_time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., cache_hits: _Optional[int] = ..., cache_misses: _Optional[int] = ..., cache_evictions: _Optional[int] = ..., cache_entries: _Optional[int] = ..., cache_bytes: _Optional[int] = ..., uptime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., cache_rejections: _Optional[int] = ..., spare_hits: _Optional[int] = ..., spare_misses: _Optional[int] = ..., spare_children: _Optional[int] = ..., reserved_memory_bytes: _Optional[int] = ..., forked_children: _Optional[int] = ..., failed_executions: _Optional[int] = ..., refused_executions: _Optional[int] = ...) -> None: ...
 
 class ScriptExecutionStats(_message.Message):
     __slots__ = ("script_id", "total_executions", "successful_executions", "average_execution_time", "max_execution_time", "max_memory_bytes", "last_execution_time")

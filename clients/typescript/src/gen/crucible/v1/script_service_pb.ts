@@ -1003,7 +1003,8 @@ export const ScriptService: GenService<{
     output: typeof ListExecutionsResponseSchema;
   },
   /**
-   * Deletes the record of an execution that has ended, or erases what it contains.
+   * Deletes the record of an execution that has ended, or erases what it contains. The id of a deleted record is free
+   * again: the same request would run again.
    *
    * @generated from rpc crucible.v1.ScriptService.DeleteExecution
    */
@@ -1043,7 +1044,8 @@ export const ScriptService: GenService<{
     output: typeof NameScriptResponseSchema;
   },
   /**
-   * Removes the caller's reference to a script. Executions that run keep running.
+   * Removes the caller's reference to a script. With the last reference go its text, byte code, names and figures;
+   * executions that run keep running, and records of executions stay.
    *
    * @generated from rpc crucible.v1.ScriptService.DeleteScript
    */

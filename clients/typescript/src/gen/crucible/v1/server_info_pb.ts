@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file crucible/v1/server_info.proto.
  */
 export const file_crucible_v1_server_info: GenFile = /*@__PURE__*/
-  fileDesc("Ch1jcnVjaWJsZS92MS9zZXJ2ZXJfaW5mby5wcm90bxILY3J1Y2libGUudjEitAQKClNlcnZlckluZm8SDwoHdmVyc2lvbhgBIAEoCRIUCgxydW5lX3ZlcnNpb24YAiABKAkSGAoQcnVuZV9wYXRjaF9sZXZlbBgDIAEoCRIbChN2bV9wcm90b2NvbF92ZXJzaW9uGAQgASgNEhMKC2luc3RhbmNlX2lkGAUgASgJEi4KCnN0YXJ0X3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjoKFmRlZmF1bHRfc2VjdXJpdHlfbGV2ZWwYByABKA4yGi5jcnVjaWJsZS52MS5TZWN1cml0eUxldmVsEjcKD3NlY3VyaXR5X2xldmVscxgIIAMoCzIeLmNydWNpYmxlLnYxLlNlY3VyaXR5TGV2ZWxJbmZvEigKB21vZHVsZXMYCSADKAsyFy5jcnVjaWJsZS52MS5Nb2R1bGVJbmZvEjUKEGlzb2xhdGlvbl9sYXllcnMYCiADKAsyGy5jcnVjaWJsZS52MS5Jc29sYXRpb25MYXllchI2ChNleGVjdXRpb25fcmV0ZW50aW9uGAsgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhkKEW1heF9yZXF1ZXN0X2J5dGVzGAwgASgEEhcKD21heF92YWx1ZV9kZXB0aBgNIAEoDRIeChZtYXhfdW5hcnlfb3V0cHV0X2J5dGVzGA4gASgEEiEKGW1heF9jb25jdXJyZW50X2V4ZWN1dGlvbnMYDyABKAQipgEKEVNlY3VyaXR5TGV2ZWxJbmZvEikKBWxldmVsGAEgASgOMhouY3J1Y2libGUudjEuU2VjdXJpdHlMZXZlbBIPCgdlbmFibGVkGAIgASgIEhcKD2Rpc2FibGVkX3JlYXNvbhgDIAEoCRIrCgZsaW1pdHMYBCABKAsyGy5jcnVjaWJsZS52MS5SZXNvdXJjZUxpbWl0cxIPCgdtb2R1bGVzGAUgAygJIlcKCk1vZHVsZUluZm8SDAoEbmFtZRgBIAEoCRILCgNkb2MYAiABKAkSLgoJZnVuY3Rpb25zGAMgAygLMhsuY3J1Y2libGUudjEuTW9kdWxlRnVuY3Rpb24iYwoOTW9kdWxlRnVuY3Rpb24SDAoEbmFtZRgBIAEoCRIRCglzaWduYXR1cmUYAiABKAkSCwoDZG9jGAMgASgJEhAKCGlzX2FzeW5jGAQgASgIEhEKCWhvc3RfY2FsbBgFIAEoCSJQCg5Jc29sYXRpb25MYXllchIMCgRuYW1lGAEgASgJEg4KBmFjdGl2ZRgCIAEoCBIQCghyZXF1aXJlZBgDIAEoCBIOCgZkZXRhaWwYBCABKAkirgIKDEhlYWx0aFN0YXR1cxIqCgZzdGF0dXMYASABKA4yGi5jcnVjaWJsZS52MS5TZXJ2aWNlU3RhdHVzEg8KB21lc3NhZ2UYAiABKAkSNwoHZGV0YWlscxgDIAMoCzImLmNydWNpYmxlLnYxLkhlYWx0aFN0YXR1cy5EZXRhaWxzRW50cnkSLQoJdGltZXN0YW1wGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1ChBpc29sYXRpb25fbGF5ZXJzGAUgAygLMhsuY3J1Y2libGUudjEuSXNvbGF0aW9uTGF5ZXIaQgoMRGV0YWlsc0VudHJ5EgsKA2tleRgBIAEoCRIhCgV2YWx1ZRgCIAEoCzISLmNydWNpYmxlLnYxLlZhbHVlOgI4ASL4AwoSUGVyZm9ybWFuY2VNZXRyaWNzEhQKDG1lbW9yeV91c2FnZRgBIAEoBBIRCgljcHVfdXNhZ2UYAiABKAESGgoSYWN0aXZlX2Nvbm5lY3Rpb25zGAMgASgEEhkKEXF1ZXVlZF9leGVjdXRpb25zGAQgASgEEhoKEnRvdGFsX2NvbXBpbGF0aW9ucxgFIAEoBBIfChdzdWNjZXNzZnVsX2NvbXBpbGF0aW9ucxgGIAEoBBIYChB0b3RhbF9leGVjdXRpb25zGAcgASgEEh0KFXN1Y2Nlc3NmdWxfZXhlY3V0aW9ucxgIIAEoBBI3ChRhdmVyYWdlX2NvbXBpbGVfdGltZRgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI5ChZhdmVyYWdlX2V4ZWN1dGlvbl90aW1lGAogASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCmNhY2hlX2hpdHMYCyABKAQSFAoMY2FjaGVfbWlzc2VzGAwgASgEEhcKD2NhY2hlX2V2aWN0aW9ucxgNIAEoBBIVCg1jYWNoZV9lbnRyaWVzGA4gASgEEhMKC2NhY2hlX2J5dGVzGA8gASgEEikKBnVwdGltZRgQIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKnAgoUU2NyaXB0RXhlY3V0aW9uU3RhdHMSEQoJc2NyaXB0X2lkGAEgASgJEhgKEHRvdGFsX2V4ZWN1dGlvbnMYAiABKAQSHQoVc3VjY2Vzc2Z1bF9leGVjdXRpb25zGAMgASgEEjkKFmF2ZXJhZ2VfZXhlY3V0aW9uX3RpbWUYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNQoSbWF4X2V4ZWN1dGlvbl90aW1lGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhgKEG1heF9tZW1vcnlfYnl0ZXMYBiABKAQSNwoTbGFzdF9leGVjdXRpb25fdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAq3AEKDVNlcnZpY2VTdGF0dXMSHgoaU0VSVklDRV9TVEFUVVNfVU5TUEVDSUZJRUQQABIaChZTRVJWSUNFX1NUQVRVU19IRUFMVEhZEAESGwoXU0VSVklDRV9TVEFUVVNfREVHUkFERUQQAhIcChhTRVJWSUNFX1NUQVRVU19VTkhFQUxUSFkQAxIbChdTRVJWSUNFX1NUQVRVU19TVEFSVElORxAEEhsKF1NFUlZJQ0VfU1RBVFVTX1NUT1BQSU5HEAUSGgoWU0VSVklDRV9TVEFUVVNfU1RPUFBFRBAGQmkKE2Rldi5jcnVjaWJsZXJ1bmUudjFQAVpCZ2l0aHViLmNvbS9jcnVjaWJsZS1ydW5lL2NydWNpYmxlL2NsaWVudHMvZ28vY3J1Y2libGV2MTtjcnVjaWJsZXYxqgILQ3J1Y2libGUuVjFiBnByb3RvMw", [file_crucible_v1_security, file_crucible_v1_value, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("Ch1jcnVjaWJsZS92MS9zZXJ2ZXJfaW5mby5wcm90bxILY3J1Y2libGUudjEi6AUKClNlcnZlckluZm8SDwoHdmVyc2lvbhgBIAEoCRIUCgxydW5lX3ZlcnNpb24YAiABKAkSGAoQcnVuZV9wYXRjaF9sZXZlbBgDIAEoCRIbChN2bV9wcm90b2NvbF92ZXJzaW9uGAQgASgNEhMKC2luc3RhbmNlX2lkGAUgASgJEi4KCnN0YXJ0X3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjoKFmRlZmF1bHRfc2VjdXJpdHlfbGV2ZWwYByABKA4yGi5jcnVjaWJsZS52MS5TZWN1cml0eUxldmVsEjcKD3NlY3VyaXR5X2xldmVscxgIIAMoCzIeLmNydWNpYmxlLnYxLlNlY3VyaXR5TGV2ZWxJbmZvEigKB21vZHVsZXMYCSADKAsyFy5jcnVjaWJsZS52MS5Nb2R1bGVJbmZvEjUKEGlzb2xhdGlvbl9sYXllcnMYCiADKAsyGy5jcnVjaWJsZS52MS5Jc29sYXRpb25MYXllchI2ChNleGVjdXRpb25fcmV0ZW50aW9uGAsgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhkKEW1heF9yZXF1ZXN0X2J5dGVzGAwgASgEEhcKD21heF92YWx1ZV9kZXB0aBgNIAEoDRIeChZtYXhfdW5hcnlfb3V0cHV0X2J5dGVzGA4gASgEEiEKGW1heF9jb25jdXJyZW50X2V4ZWN1dGlvbnMYDyABKAQSHQoVbWF4X3F1ZXVlZF9leGVjdXRpb25zGBAgASgEEiMKG21heF9leGVjdXRpb25zX21lbW9yeV9ieXRlcxgRIAEoBBIdChVtYXhfc3RvcmVkX2V4ZWN1dGlvbnMYEiABKAQSMwoQc2NyaXB0X3JldGVudGlvbhgTIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIaChJtYXhfc3RvcmVkX3NjcmlwdHMYFCABKAQipgEKEVNlY3VyaXR5TGV2ZWxJbmZvEikKBWxldmVsGAEgASgOMhouY3J1Y2libGUudjEuU2VjdXJpdHlMZXZlbBIPCgdlbmFibGVkGAIgASgIEhcKD2Rpc2FibGVkX3JlYXNvbhgDIAEoCRIrCgZsaW1pdHMYBCABKAsyGy5jcnVjaWJsZS52MS5SZXNvdXJjZUxpbWl0cxIPCgdtb2R1bGVzGAUgAygJIlcKCk1vZHVsZUluZm8SDAoEbmFtZRgBIAEoCRILCgNkb2MYAiABKAkSLgoJZnVuY3Rpb25zGAMgAygLMhsuY3J1Y2libGUudjEuTW9kdWxlRnVuY3Rpb24iYwoOTW9kdWxlRnVuY3Rpb24SDAoEbmFtZRgBIAEoCRIRCglzaWduYXR1cmUYAiABKAkSCwoDZG9jGAMgASgJEhAKCGlzX2FzeW5jGAQgASgIEhEKCWhvc3RfY2FsbBgFIAEoCSJQCg5Jc29sYXRpb25MYXllchIMCgRuYW1lGAEgASgJEg4KBmFjdGl2ZRgCIAEoCBIQCghyZXF1aXJlZBgDIAEoCBIOCgZkZXRhaWwYBCABKAkirgIKDEhlYWx0aFN0YXR1cxIqCgZzdGF0dXMYASABKA4yGi5jcnVjaWJsZS52MS5TZXJ2aWNlU3RhdHVzEg8KB21lc3NhZ2UYAiABKAkSNwoHZGV0YWlscxgDIAMoCzImLmNydWNpYmxlLnYxLkhlYWx0aFN0YXR1cy5EZXRhaWxzRW50cnkSLQoJdGltZXN0YW1wGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1ChBpc29sYXRpb25fbGF5ZXJzGAUgAygLMhsuY3J1Y2libGUudjEuSXNvbGF0aW9uTGF5ZXIaQgoMRGV0YWlsc0VudHJ5EgsKA2tleRgBIAEoCRIhCgV2YWx1ZRgCIAEoCzISLmNydWNpYmxlLnYxLlZhbHVlOgI4ASLDBQoSUGVyZm9ybWFuY2VNZXRyaWNzEhQKDG1lbW9yeV91c2FnZRgBIAEoBBIRCgljcHVfdXNhZ2UYAiABKAESGgoSYWN0aXZlX2Nvbm5lY3Rpb25zGAMgASgEEhkKEXF1ZXVlZF9leGVjdXRpb25zGAQgASgEEhoKEnRvdGFsX2NvbXBpbGF0aW9ucxgFIAEoBBIfChdzdWNjZXNzZnVsX2NvbXBpbGF0aW9ucxgGIAEoBBIYChB0b3RhbF9leGVjdXRpb25zGAcgASgEEh0KFXN1Y2Nlc3NmdWxfZXhlY3V0aW9ucxgIIAEoBBI3ChRhdmVyYWdlX2NvbXBpbGVfdGltZRgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI5ChZhdmVyYWdlX2V4ZWN1dGlvbl90aW1lGAogASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCmNhY2hlX2hpdHMYCyABKAQSFAoMY2FjaGVfbWlzc2VzGAwgASgEEhcKD2NhY2hlX2V2aWN0aW9ucxgNIAEoBBIVCg1jYWNoZV9lbnRyaWVzGA4gASgEEhMKC2NhY2hlX2J5dGVzGA8gASgEEikKBnVwdGltZRgQIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIYChBjYWNoZV9yZWplY3Rpb25zGBEgASgEEhIKCnNwYXJlX2hpdHMYEiABKAQSFAoMc3BhcmVfbWlzc2VzGBMgASgEEhYKDnNwYXJlX2NoaWxkcmVuGBQgASgEEh0KFXJlc2VydmVkX21lbW9yeV9ieXRlcxgVIAEoBBIXCg9mb3JrZWRfY2hpbGRyZW4YFiABKAQSGQoRZmFpbGVkX2V4ZWN1dGlvbnMYFyABKAQSGgoScmVmdXNlZF9leGVjdXRpb25zGBggASgEIqcCChRTY3JpcHRFeGVjdXRpb25TdGF0cxIRCglzY3JpcHRfaWQYASABKAkSGAoQdG90YWxfZXhlY3V0aW9ucxgCIAEoBBIdChVzdWNjZXNzZnVsX2V4ZWN1dGlvbnMYAyABKAQSOQoWYXZlcmFnZV9leGVjdXRpb25fdGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI1ChJtYXhfZXhlY3V0aW9uX3RpbWUYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SGAoQbWF4X21lbW9yeV9ieXRlcxgGIAEoBBI3ChNsYXN0X2V4ZWN1dGlvbl90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCrcAQoNU2VydmljZVN0YXR1cxIeChpTRVJWSUNFX1NUQVRVU19VTlNQRUNJRklFRBAAEhoKFlNFUlZJQ0VfU1RBVFVTX0hFQUxUSFkQARIbChdTRVJWSUNFX1NUQVRVU19ERUdSQURFRBACEhwKGFNFUlZJQ0VfU1RBVFVTX1VOSEVBTFRIWRADEhsKF1NFUlZJQ0VfU1RBVFVTX1NUQVJUSU5HEAQSGwoXU0VSVklDRV9TVEFUVVNfU1RPUFBJTkcQBRIaChZTRVJWSUNFX1NUQVRVU19TVE9QUEVEEAZCaQoTZGV2LmNydWNpYmxlcnVuZS52MVABWkJnaXRodWIuY29tL2NydWNpYmxlLXJ1bmUvY3J1Y2libGUvY2xpZW50cy9nby9jcnVjaWJsZXYxO2NydWNpYmxldjGqAgtDcnVjaWJsZS5WMWIGcHJvdG8z", [file_crucible_v1_security, file_crucible_v1_value, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * What the server is, what it permits and for how long it keeps things.
@@ -128,6 +128,41 @@ export type ServerInfo = Message<"crucible.v1.ServerInfo"> & {
    * @generated from field: uint64 max_concurrent_executions = 15;
    */
   maxConcurrentExecutions: bigint;
+
+  /**
+   * Executions that may wait for their turn; beyond them calls are refused with RESOURCE_EXHAUSTED and a time to retry.
+   *
+   * @generated from field: uint64 max_queued_executions = 16;
+   */
+  maxQueuedExecutions: bigint;
+
+  /**
+   * Memory that the limits of all running executions may add up to, in bytes; others wait for their turn.
+   *
+   * @generated from field: uint64 max_executions_memory_bytes = 17;
+   */
+  maxExecutionsMemoryBytes: bigint;
+
+  /**
+   * Finished executions beyond this number are deleted, oldest first, even within the retention time.
+   *
+   * @generated from field: uint64 max_stored_executions = 18;
+   */
+  maxStoredExecutions: bigint;
+
+  /**
+   * Scripts without a name are deleted when they have not been compiled or executed for this long; unset means never.
+   *
+   * @generated from field: google.protobuf.Duration script_retention = 19;
+   */
+  scriptRetention?: Duration | undefined;
+
+  /**
+   * Unnamed scripts beyond this number are deleted, the least recently used first.
+   *
+   * @generated from field: uint64 max_stored_scripts = 20;
+   */
+  maxStoredScripts: bigint;
 };
 
 /**
@@ -478,6 +513,62 @@ export type PerformanceMetrics = Message<"crucible.v1.PerformanceMetrics"> & {
    * @generated from field: google.protobuf.Duration uptime = 16;
    */
   uptime?: Duration | undefined;
+
+  /**
+   * Stored byte code that was damaged or not sealed by this server: dropped and compiled anew.
+   *
+   * @generated from field: uint64 cache_rejections = 17;
+   */
+  cacheRejections: bigint;
+
+  /**
+   * Jobs that found a child ready-forked.
+   *
+   * @generated from field: uint64 spare_hits = 18;
+   */
+  spareHits: bigint;
+
+  /**
+   * Jobs for which a child had to be forked.
+   *
+   * @generated from field: uint64 spare_misses = 19;
+   */
+  spareMisses: bigint;
+
+  /**
+   * Children that wait ready-forked now.
+   *
+   * @generated from field: uint64 spare_children = 20;
+   */
+  spareChildren: bigint;
+
+  /**
+   * What the memory limits of the running executions add up to, in bytes.
+   *
+   * @generated from field: uint64 reserved_memory_bytes = 21;
+   */
+  reservedMemoryBytes: bigint;
+
+  /**
+   * Children that the zygote has forked since the start.
+   *
+   * @generated from field: uint64 forked_children = 22;
+   */
+  forkedChildren: bigint;
+
+  /**
+   * Executions that ended otherwise than by success: failed, cancelled, interrupted.
+   *
+   * @generated from field: uint64 failed_executions = 23;
+   */
+  failedExecutions: bigint;
+
+  /**
+   * Executions refused because the queue was full.
+   *
+   * @generated from field: uint64 refused_executions = 24;
+   */
+  refusedExecutions: bigint;
 };
 
 /**
@@ -488,7 +579,7 @@ export const PerformanceMetricsSchema: GenMessage<PerformanceMetrics> = /*@__PUR
   messageDesc(file_crucible_v1_server_info, 6);
 
 /**
- * Figures of one script.
+ * Figures of one script, over all runs of the server, for as long as the script is stored.
  *
  * @generated from message crucible.v1.ScriptExecutionStats
  */
