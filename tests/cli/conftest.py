@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +12,8 @@ from typing import Protocol
 
 import pytest
 
+from tests.servers import RunningServer
+
 TIMEOUT = 60
 """Seconds after which a command counts as hung."""
 
@@ -21,7 +21,9 @@ TIMEOUT = 60
 class Crucible(Protocol):
     """Runs `crucible` with these words to its end."""
 
-    def __call__(self, *words: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[str]: ...
+    def __call__(
+        self, *words: str | Path, stdin: bytes = b"", settings: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]: ...
 
 
 def command(words: Sequence[str | Path]) -> list[str]:
@@ -41,9 +43,16 @@ def environment() -> Mapping[str, str]:
 def crucible() -> Crucible:
     """Runs `crucible`."""
 
-    def run(*words: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
+    def run(
+        *words: str | Path, stdin: bytes = b"", settings: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            command(words), input=stdin, env=environment(), capture_output=True, timeout=TIMEOUT, check=False
+            command(words),
+            input=stdin,
+            env={**environment(), **(settings or {})},
+            capture_output=True,
+            timeout=TIMEOUT,
+            check=False,
         )
         return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
@@ -53,23 +62,8 @@ def crucible() -> Crucible:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a running `crucible serve`."""
-    folder = tmp_path_factory.mktemp("server")
-    words = ["serve", "--listen", "127.0.0.1:0", "--data-dir", str(folder)]
-    with subprocess.Popen(command(words), env=environment(), stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield ready_address(process)
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(TIMEOUT)
-
-
-def ready_address(process: subprocess.Popen[str]) -> str:
-    """Waits for the line by which `crucible serve` says that it is ready; the address in it."""
-    assert process.stdout is not None
-    for line in process.stdout:
-        if match := re.search(r"ready at (\S+)", line):
-            return match[1]
-    raise AssertionError(f"the server ended with code {process.wait(TIMEOUT)} before it was ready")
+    with RunningServer(tmp_path_factory.mktemp("server")) as running:
+        yield running.address
 
 
 @pytest.fixture

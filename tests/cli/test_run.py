@@ -172,7 +172,7 @@ class TestFailures:
     def test_folder(self, crucible: Crucible, tmp_path: Path) -> None:
         done = crucible("run", tmp_path)
         assert done.returncode == 2
-        assert "is a folder" in done.stderr
+        assert "without a main.rn" in done.stderr
 
     def test_not_utf8(self, crucible: Crucible, tmp_path: Path) -> None:
         (tmp_path / "latin.rn").write_bytes(b"// fine\n// caf\xe9\n")

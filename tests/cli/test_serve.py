@@ -13,15 +13,24 @@ import pytest
 
 import crucible_server
 
-from .conftest import TIMEOUT, Crucible, Script, command, environment, ready_address
+from .conftest import TIMEOUT, Crucible, Script, command, environment
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def start(folder: Path, *words: str | Path) -> subprocess.Popen[str]:
-    """Starts a server that keeps its things in `folder`."""
+    """Starts a server that keeps its things in `folder`; its streams are what is tested."""
     line = command(["serve", "--listen", "127.0.0.1:0", "--data-dir", folder, *words])
     return subprocess.Popen(line, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def ready_address(process: subprocess.Popen[str]) -> str:
+    """Waits for the line by which `crucible serve` says that it is ready; the address in it."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if match := re.search(r"ready at (\S+)", line):
+            return match[1]
+    raise AssertionError(f"the server ended with code {process.wait(TIMEOUT)} before it was ready")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

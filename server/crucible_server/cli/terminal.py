@@ -28,13 +28,22 @@ class OutputClosedError(CommandError):
         super().__init__(Exit.BROKEN_PIPE, "nobody reads the output")
 
 
-def emit(stream: TextIO, text: str) -> None:
-    """Writes text at once. On a terminal, control characters of the script are shown instead of obeyed.
+def visible(text: str) -> str:
+    """The text on one line, with what a terminal may obey shown instead."""
+    return _escaped(text).replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
+
+
+def _escaped(text: str) -> str:
+    return _CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
+
+
+def emit(stream: TextIO, text: str, *, is_ours: bool = False) -> None:
+    """Writes text at once. On a terminal, control characters are shown instead of obeyed, unless the text `is_ours`.
 
     Raises OutputClosedError when nobody reads.
     """
-    if stream.isatty():
-        text = _CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
+    if stream.isatty() and not is_ours:
+        text = _escaped(text)
     try:
         stream.write(text)
         stream.flush()

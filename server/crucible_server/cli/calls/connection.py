@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,9 +14,14 @@ from typing import Any, TypeVar
 import grpc
 
 from crucible import AsyncClient
-from crucible.errors import Unavailable, from_rpc_error
+from crucible.errors import from_rpc_error
 from crucible_server.cli.exits import Exit
 from crucible_server.cli.terminal import CommandError
+
+ANSWER_SECONDS = 30.0
+"""How long calls that wait for no script may take."""
+# A port, or one of the forms that gRPC itself explains.
+_ADDRESS = re.compile(r"(?:[^\s/:]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}|unix:.+|dns:.+|ipv[46]:.+")
 
 _Result = TypeVar("_Result")
 
@@ -33,11 +39,20 @@ async def connect(server: str | None) -> AsyncIterator[AsyncClient]:
         try:
             yield client
         except grpc.RpcError as error:
-            raise _command_error(error, address) from None
+            raise command_error(error, address) from None
+
+
+async def answer(call: Callable[..., Awaitable[_Result]], request: Any) -> _Result:
+    """The answer of a call that waits for no script: bounded in time."""
+    return await call(request, timeout=ANSWER_SECONDS)
 
 
 @asynccontextmanager
 async def _given(server: str) -> AsyncIterator[str]:
+    if not _ADDRESS.fullmatch(server):
+        raise CommandError(
+            Exit.USAGE, f"--server {server!r}: expected HOST:PORT such as 127.0.0.1:50051 or [::1]:50051"
+        )
     yield server
 
 
@@ -84,20 +99,27 @@ def complete(task: Coroutine[Any, Any, _Result]) -> _Result:
             return await task
         except asyncio.CancelledError:
             if terminated:
-                raise CommandError(Exit.TERMINATED, "terminated; the execution was cancelled") from None
+                raise CommandError(Exit.TERMINATED, "terminated by a signal") from None
             raise
 
     return asyncio.run(cancellable())
 
 
-def _command_error(status: grpc.RpcError, address: str) -> CommandError:
+def command_error(status: grpc.RpcError, address: str) -> CommandError:
+    """What an error status means for the command."""
     error = from_rpc_error(status)
     # A status without details comes from gRPC, not from our server.
     details = any(key == "grpc-status-details-bin" for key, _ in _trailing_metadata(status))
-    if isinstance(error, Unavailable) and not details:
+    if not details and error.code is grpc.StatusCode.UNAVAILABLE:
         return CommandError(
             Exit.UNREACHABLE,
-            f"no server answers at {address}: start one with `crucible serve`, or leave --server out ({error.message})",
+            f"no server answers at {address}: start one with `crucible serve`, or name another with --server "
+            f"({error.message})",
+        )
+    if not details and error.code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return CommandError(
+            Exit.UNREACHABLE,
+            f"the server at {address} took the call and did not answer within {ANSWER_SECONDS:.0f} s: look at its log",
         )
     lines = [f"{error.kind.lower() or 'server'}: {error.message}"]
     lines += [f"  {fault.field}: {fault.description}" for fault in error.violations]

@@ -1,0 +1,81 @@
+"""Text for people: tables, sheets of facts, sizes and times."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+
+from crucible_server.cli.terminal import emit, visible
+
+_WIDE = 100_000
+_SIZES = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def emit_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, shrink: Sequence[str] = ()) -> None:
+    """Prints rows in aligned columns, with colour on a terminal.
+
+    Columns named in `shrink` are cut there when the terminal is too narrow; everywhere else nothing is ever cut.
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    is_terminal = sys.stdout.isatty()
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in headings:
+        cut = heading in shrink
+        table.add_column(heading, overflow="ellipsis" if cut else "fold", no_wrap=cut, min_width=8 if cut else None)
+    for row in rows:
+        # As Text, since square brackets in a cell would be read as markup.
+        table.add_row(*(Text(visible(cell)) for cell in row))
+    file = io.StringIO()
+    Console(
+        file=file,
+        force_terminal=is_terminal,
+        no_color=None if is_terminal else True,
+        width=shutil.get_terminal_size().columns if is_terminal else _WIDE,
+    ).print(table)
+    lines = [line.rstrip() for line in file.getvalue().splitlines()]
+    emit(sys.stdout, "".join(f"{line}\n" for line in lines), is_ours=True)
+
+
+def emit_sheet(facts: Iterable[tuple[str, str]], *, indent: int = 0) -> None:
+    """Prints facts one below the other; those without a value are left out."""
+    known = [(name, value) for name, value in facts if value]
+    width = max((len(name) for name, _ in known), default=0)
+    lines = []
+    for name, value in known:
+        first, *more = value.splitlines()
+        lines.append(f"{' ' * indent}{name:<{width}}  {first}")
+        lines += [f"{' ' * (indent + width)}  {line}" for line in more]
+    emit(sys.stdout, "".join(f"{line}\n" for line in lines))
+
+
+def size(count: int) -> str:
+    """Bytes for people: `1.2 MiB`."""
+    number = float(count)
+    for unit in _SIZES:
+        if number < 1024 or unit == _SIZES[-1]:
+            return f"{count} B" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1024
+    raise AssertionError(count)
+
+
+def span(seconds: float) -> str:
+    """A time for people: `310 us`, `4.5 ms`, `2.10 s`, `3 min 20 s`, `2 h 5 min`, `7 d`."""
+    if seconds < 0.001:
+        return f"{seconds * 1e6:.0f} us"
+    if seconds < 1:
+        return f"{seconds * 1e3:.1f} ms"
+    if seconds < 60:
+        return f"{seconds:.2f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min" + (f" {rest} s" if rest else "")
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h" + (f" {minutes} min" if minutes else "")
+    days, hours = divmod(hours, 24)
+    return f"{days} d" + (f" {hours} h" if hours else "")
