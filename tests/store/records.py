@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from crucible_server.store import ExecutionEnd, ExecutionRecord, ScriptRecord, UnitRecord
+from crucible_server.store import ExecutionEnd, ExecutionRecord, OutputSegment, ScriptRecord, UnitRecord
 
 QUEUED, RUNNING, SUCCEEDED, FAILED, INTERRUPTED = 1, 2, 3, 4, 6
 NOW = 1_800_000_000_123_456_789
@@ -34,6 +34,7 @@ def execution(execution_id: str = "e1", **changes: Any) -> ExecutionRecord:
         last_sequence=0,
         limits=b"limits",
         redacted=False,
+        return_value=None,
     )
     return replace(record, **changes)
 
@@ -43,14 +44,25 @@ def end(execution_id: str = "e1", **changes: Any) -> ExecutionEnd:
     record = ExecutionEnd(
         tenant="local",
         execution_id=execution_id,
+        script_id="sha256",
         state=SUCCEEDED,
         start_time=NOW + 1,
         end_time=NOW + 2,
         expire_time=NOW + 3,
         result=b"result",
-        output=b"log",
+        return_value=b"value",
+        output=segment(6, 7),
         last_sequence=7,
+        success=True,
+        execution_time_ns=1_000,
+        memory_bytes=4_096,
     )
+    return replace(record, **changes)
+
+
+def segment(first: int = 1, last: int = 7, data: bytes = b"log", **changes: Any) -> OutputSegment:
+    """A piece of its output."""
+    record = OutputSegment(first_sequence=first, last_sequence=last, stdout_bytes=2, stderr_bytes=1, data=data)
     return replace(record, **changes)
 
 
@@ -72,6 +84,13 @@ def script(script_id: str = "sha256", **changes: Any) -> ScriptRecord:
 def unit(unit_key: str = "key", **changes: Any) -> UnitRecord:
     """Byte code of it."""
     record = UnitRecord(
-        unit_key=unit_key, tenant="local", script_id="sha256", unit=b"\x00code", mac=b"mac", create_time=NOW
+        unit_key=unit_key,
+        tenant="local",
+        script_id="sha256",
+        toolchain="rune 1",
+        compiled=b"compiled",
+        unit=b"\x00code",
+        mac=b"mac",
+        create_time=NOW,
     )
     return replace(record, **changes)

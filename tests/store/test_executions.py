@@ -18,6 +18,7 @@ from tests.store.records import (
     end,
     execution,
     script,
+    segment,
     unit,
 )
 
@@ -34,8 +35,9 @@ async def test_begun_marked_and_finished(store: Store) -> None:
         expire_time=NOW + 3,
         result=b"result",
         last_sequence=7,
+        return_value=b"value",
     )
-    assert await store.get_output("local", "e1") == b"log"
+    assert await store.get_output("local", "e1") == segment(6, 7)
 
 
 async def test_a_running_mark_is_seen_without_an_end(store: Store) -> None:
@@ -73,7 +75,7 @@ async def test_the_same_id_in_another_tenant_is_another_execution(store: Store) 
     assert await store.begin_execution(execution(tenant="other")) is None
     await store.finish_execution(end(tenant="other"))
     assert await store.get_execution("local", "e1") == execution()
-    assert await store.get_output("local", "e1") == b""
+    assert await store.get_output("local", "e1") is None
 
 
 async def test_of_many_with_one_id_exactly_one_begins(store: Store) -> None:
@@ -88,18 +90,18 @@ async def test_only_the_first_end_counts(store: Store) -> None:
     await store.begin_execution(execution())
     await store.finish_execution(end())
     with pytest.raises(StoreError) as caught:
-        await store.finish_execution(end(state=FAILED, result=b"late", output=b"late"))
+        await store.finish_execution(end(state=FAILED, result=b"late", output=segment(1, 5)))
     assert caught.value.kind is StoreErrorKind.CONFLICT
     found = await store.get_execution("local", "e1")
     assert found is not None
     assert (found.state, found.result) == (SUCCEEDED, b"result")
-    assert await store.get_output("local", "e1") == b"log"
+    assert await store.get_output("local", "e1") == segment(6, 7)
 
 
 async def test_an_end_without_a_beginning_is_refused(store: Store) -> None:
     with pytest.raises(StoreError, match=r"'e1'.*never begun"):
         await store.finish_execution(end())
-    assert await store.get_output("local", "e1") == b""
+    assert await store.get_output("local", "e1") is None
 
 
 async def test_a_failing_write_leaves_the_others_of_its_group_alone(store: Store) -> None:
@@ -129,15 +131,17 @@ async def test_at_start_up_the_unfinished_become_interrupted(store: Store, url: 
 
     again = await Store.open(url)
     try:
-        count = await again.interrupt_unfinished(NOW + 50, lambda found: found.execution_id.encode(), NOW + 60)
+        count = await again.interrupt_unfinished(
+            NOW + 50, lambda found, out, err: f"{found.execution_id} {out} {err}".encode(), NOW + 60
+        )
         assert count == 601
         ended = {"state": INTERRUPTED, "end_time": NOW + 50, "expire_time": NOW + 60}
-        assert await again.get_execution("local", "q599") == execution("q599", result=b"q599", **ended)
-        assert await again.get_execution("local", "r") == execution("r", result=b"r", start_time=NOW + 1, **ended)
+        assert await again.get_execution("local", "q599") == execution("q599", result=b"q599 0 0", **ended)
+        assert await again.get_execution("local", "r") == execution("r", result=b"r 0 0", start_time=NOW + 1, **ended)
         done = await again.get_execution("local", "done")
         assert done is not None
         assert done.state == SUCCEEDED
-        assert await again.interrupt_unfinished(NOW + 70, lambda _: b"") == 0
+        assert await again.interrupt_unfinished(NOW + 70, lambda *_: b"") == 0
     finally:
         await again.close()
 
@@ -147,7 +151,7 @@ async def test_an_interruption_that_fails_interrupts_nothing(store: Store) -> No
     await store.begin_execution(execution("b"))
     asked: list[str] = []
 
-    def result(found: ExecutionRecord) -> bytes:
+    def result(found: ExecutionRecord, _out: int, _err: int) -> bytes:
         asked.append(found.execution_id)
         if len(asked) == 2:
             raise ValueError("no result")
@@ -174,14 +178,14 @@ async def test_64_callers_at_once(store: Store) -> None:
             name = f"{number}-{turn}"
             assert await store.begin_execution(execution(name)) is None
             store.mark_running("local", name, NOW)
-            await store.finish_execution(end(name, output=name.encode()))
+            await store.finish_execution(end(name, output=segment(data=name.encode())))
             found = await store.get_execution("local", name)
             assert found is not None
             assert found.state == SUCCEEDED
-            assert await store.get_output("local", name) == name.encode()
+            assert await store.get_output("local", name) == segment(data=name.encode())
 
     await asyncio.gather(*(live(number) for number in range(64)))
-    assert await store.interrupt_unfinished(NOW, lambda _: b"") == 0
+    assert await store.interrupt_unfinished(NOW, lambda *_: b"") == 0
 
 
 async def test_all_bytes_and_letters_survive(store: Store) -> None:

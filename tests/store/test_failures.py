@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from crucible_server.store import Store, StoreError, StoreErrorKind
-from tests.store.records import NOW, SUCCEEDED, end, execution
+from tests.store.records import NOW, SUCCEEDED, end, execution, segment
 
 WRITER = """
 import asyncio, os, sys
 from crucible_server.store import Store
-from tests.store.records import end, execution
+from tests.store.records import end, execution, segment
 
 async def live(store, caller):
     turn = 0
@@ -27,7 +27,7 @@ async def live(store, caller):
         assert await store.begin_execution(execution(name)) is None
         os.write(1, f"begun {name}\\n".encode())
         store.mark_running("local", name, 1)
-        await store.finish_execution(end(name, output=name.encode()))
+        await store.finish_execution(end(name, output=segment(data=name.encode())))
         os.write(1, f"ended {name}\\n".encode())
         turn += 1
 
@@ -125,13 +125,13 @@ async def test_a_killed_server_has_lost_nothing_it_acknowledged(url: str, tmp_pa
             found = await store.get_execution("local", name)
             assert found is not None, name
             if found.state == SUCCEEDED:
-                assert await store.get_output("local", name) == name.encode()
+                assert await store.get_output("local", name) == segment(data=name.encode())
         for name in ended:
             found = await store.get_execution("local", name)
             assert found is not None, name
             assert (found.state, found.result) == (SUCCEEDED, b"result")
         # Sixteen callers had at most one execution each on the way.
-        assert await store.interrupt_unfinished(NOW, lambda _: b"lost") <= 16
+        assert await store.interrupt_unfinished(NOW, lambda *_: b"lost") <= 16
         assert await store.begin_execution(execution("after")) is None
         await store.finish_execution(end("after"))
     finally:

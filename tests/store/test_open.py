@@ -45,7 +45,7 @@ async def test_closing_writes_what_is_queued(store: Store, url: str) -> None:
     await store.close()
     assert await asyncio.gather(*waiting) == [None] * 500
     again = await Store.open(url)
-    assert await again.interrupt_unfinished(NOW, lambda _: b"") == 500
+    assert await again.interrupt_unfinished(NOW, lambda *_: b"") == 500
     await again.close()
 
 

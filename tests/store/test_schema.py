@@ -59,13 +59,13 @@ async def test_a_store_of_the_first_revision_is_upgraded_with_its_rows(path: Pat
     try:
         assert await store.get_script("local", "sha256") == script()
         assert await store.get_execution("local", "e1") == execution()
-        assert await store.interrupt_unfinished(NOW, lambda _: b"lost") == 1
+        assert await store.interrupt_unfinished(NOW, lambda *_: b"lost") == 1
         found = await store.get_execution("local", "e1")
         assert found is not None
         assert found.state == INTERRUPTED
     finally:
         await store.close()
-    assert "executions_unfinished" in indexes(path)
+    assert "executions_state" in indexes(path)
 
 
 async def test_an_upgrade_that_fails_leaves_the_store_as_it_was(path: Path) -> None:
@@ -110,10 +110,10 @@ async def test_a_store_of_a_newer_server_is_refused_and_not_touched(store: Store
 
 
 async def test_the_unfinished_are_found_by_their_index(store: Store, path: Path) -> None:
-    from crucible_server.store.statements import SELECT_UNFINISHED
+    from crucible_server.store.execution_statements import SELECT_UNFINISHED
 
     await store.check()
     connection = sqlite3.connect(path)
     plan = connection.execute("EXPLAIN QUERY PLAN " + SELECT_UNFINISHED.sql).fetchall()
     connection.close()
-    assert "executions_unfinished" in str(plan)
+    assert "executions_state" in str(plan)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from .connection import connect
 from .errors import store_closed, store_error
-from .statements import Statement
+from .sql import Statement
 
 T = TypeVar("T")
 

@@ -27,10 +27,10 @@ scripts = Table(
     Column("script_id", String, primary_key=True),
     Column("principal", String, nullable=False),
     Column("create_time", BigInteger, nullable=False),
-    Column("last_used_time", BigInteger, nullable=False),
     Column("source_bytes", BigInteger, nullable=False),
     Column("functions", LargeBinary, nullable=False),
     Column("source", LargeBinary, nullable=False),
+    Index("scripts_time", "tenant", "create_time", "script_id"),
 )
 
 script_names = Table(
@@ -41,6 +41,36 @@ script_names = Table(
     Column("script_id", String, nullable=False),
     Column("update_time", BigInteger, nullable=False),
     ForeignKeyConstraint(["tenant", "script_id"], ["scripts.tenant", "scripts.script_id"]),
+    Index("script_names_script", "tenant", "script_id", "name"),
+)
+
+# Who has stored a script. `create_time` is the script's: one principal's scripts are listed by it.
+script_references = Table(
+    "script_references",
+    metadata,
+    Column("tenant", String, primary_key=True),
+    Column("script_id", String, primary_key=True),
+    Column("principal", String, primary_key=True),
+    Column("create_time", BigInteger, nullable=False),
+    ForeignKeyConstraint(["tenant", "script_id"], ["scripts.tenant", "scripts.script_id"]),
+    Index("script_references_principal", "tenant", "principal", "create_time", "script_id"),
+)
+
+# Apart from the scripts, and narrow: every execution changes its row.
+script_stats = Table(
+    "script_stats",
+    metadata,
+    Column("tenant", String, primary_key=True),
+    Column("script_id", String, primary_key=True),
+    Column("last_used_time", BigInteger, nullable=False),
+    Column("total_executions", BigInteger, nullable=False),
+    Column("successful_executions", BigInteger, nullable=False),
+    Column("total_time_ns", BigInteger, nullable=False),
+    Column("max_time_ns", BigInteger, nullable=False),
+    Column("max_memory_bytes", BigInteger, nullable=False),
+    Column("last_execution_time", BigInteger),
+    ForeignKeyConstraint(["tenant", "script_id"], ["scripts.tenant", "scripts.script_id"]),
+    sqlite_with_rowid=False,
 )
 
 units = Table(
@@ -49,10 +79,14 @@ units = Table(
     Column("unit_key", String, primary_key=True),
     Column("tenant", String, nullable=False),
     Column("script_id", String, nullable=False),
+    Column("toolchain", String, nullable=False),
     Column("create_time", BigInteger, nullable=False),
     Column("mac", LargeBinary, nullable=False),
+    Column("compiled", LargeBinary, nullable=False),
     Column("unit", LargeBinary, nullable=False),
     ForeignKeyConstraint(["tenant", "script_id"], ["scripts.tenant", "scripts.script_id"]),
+    Index("units_script", "tenant", "script_id"),
+    Index("units_toolchain", "toolchain"),
 )
 
 # No foreign key to scripts: the record of an execution outlives the script it ran.
@@ -77,22 +111,48 @@ executions = Table(
     Column("redacted", Boolean, nullable=False),
     Column("request_hash", LargeBinary, nullable=False),
     Column("limits", LargeBinary, nullable=False),
-    Column("request", LargeBinary, nullable=False),
     Column("result", LargeBinary),
+    Column("request", LargeBinary, nullable=False),
+    Column("return_value", LargeBinary),
+    Index("executions_time", "tenant", "create_time", "execution_id"),
+    Index("executions_script", "tenant", "script_id", "create_time", "execution_id"),
+    Index("executions_principal", "tenant", "principal", "create_time", "execution_id"),
+    # All states but SUCCEEDED, which most are in: those are found by time.
     Index(
-        "executions_unfinished",
+        "executions_state",
         "state",
-        sqlite_where=text("state IN (1, 2)"),
-        postgresql_where=text("state IN (1, 2)"),
+        "tenant",
+        "create_time",
+        "execution_id",
+        sqlite_where=text("state <> 3"),
+        postgresql_where=text("state <> 3"),
+    ),
+    Index(
+        "executions_ended",
+        "expire_time",
+        "end_time",
+        sqlite_where=text("end_time IS NOT NULL"),
+        postgresql_where=text("end_time IS NOT NULL"),
     ),
 )
 
-execution_outputs = Table(
-    "execution_outputs",
+output_segments = Table(
+    "output_segments",
     metadata,
     Column("tenant", String, primary_key=True),
     Column("execution_id", String, primary_key=True),
-    Column("output", LargeBinary, nullable=False),
+    Column("first_sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("last_sequence", BigInteger, nullable=False),
+    Column("stdout_bytes", BigInteger, nullable=False),
+    Column("stderr_bytes", BigInteger, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+
+settings = Table(
+    "settings",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
 )
 
 probes = Table(

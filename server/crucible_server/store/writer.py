@@ -34,15 +34,21 @@ _THREAD_SECONDS = 1.0
 class _Write:
     """An operation on its way. `error` and `result` are the writer's until the future is resolved."""
 
-    __slots__ = ("argument", "compound", "error", "future", "operation", "result")
+    __slots__ = ("argument", "committed", "compound", "error", "future", "operation", "result")
 
     def __init__(
-        self, operation: Operation[Any], argument: Any, compound: bool, future: asyncio.Future[Any] | None
+        self,
+        operation: Operation[Any],
+        argument: Any,
+        compound: bool,
+        future: asyncio.Future[Any] | None,
+        committed: Callable[[Any], None] | None = None,
     ) -> None:
         self.operation = operation
         self.argument = argument
         self.compound = compound
         self.future = future
+        self.committed = committed
         self.result: Any = None
         self.error: Exception | None = None
 
@@ -78,17 +84,24 @@ class Writer:
         self._thread.start()
 
     def submit(
-        self, operation: Operation[T], argument: Any, *, compound: bool = False, small: bool = False
+        self,
+        operation: Operation[T],
+        argument: Any,
+        *,
+        compound: bool = False,
+        small: bool = False,
+        committed: Callable[[T], None] | None = None,
     ) -> asyncio.Future[T]:
         """Queues an operation. The future is resolved once its transaction is committed.
 
         `compound` operations execute several statements that must succeed or fail together. `small` ones write
         a few kilobytes and may be executed in the event loop. Cancelling the future does not take the
-        operation back. Raises StoreError when the writer is closed.
+        operation back; `committed` is told the outcome in the event loop even then. Raises StoreError when the
+        writer is closed.
         """
         self._check_open()
         future: asyncio.Future[T] = self._loop.create_future()
-        write = _Write(operation, argument, compound, future)
+        write = _Write(operation, argument, compound, future, committed)
         if not small or self._waits_for_disk or self._loop.time() < self._thread_until:
             self._queue.put(write)
         else:
@@ -214,6 +227,8 @@ class Writer:
 
     def _resolve(self, group: Sequence[_Write]) -> None:
         for write in group:
+            if write.committed is not None and write.error is None:
+                write.committed(write.result)
             future = write.future
             if future is None or future.done():
                 continue

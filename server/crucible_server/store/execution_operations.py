@@ -1,0 +1,170 @@
+"""What the writer does to executions: each takes its connection and one argument, within the group's transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, TypeAlias
+
+from . import execution_statements as s
+from .errors import StoreError, StoreErrorKind
+from .records import Change, ExecutionEnd, ExecutionRecord, OutputSegment
+from .script_statements import COUNT_EXECUTION
+from .sql import INTERRUPTED, QUEUED, RUNNING
+
+Interruption: TypeAlias = tuple[int, int | None, Callable[[ExecutionRecord, int, int], bytes]]
+Appending: TypeAlias = tuple[str, str, OutputSegment]
+
+_INSERT_EXECUTION = (s.INSERT_EXECUTION.sql, s.INSERT_EXECUTION.taker())
+_FINISH_EXECUTION = (s.FINISH_EXECUTION.sql, s.FINISH_EXECUTION.taker())
+_COUNT_EXECUTION = (COUNT_EXECUTION.sql, COUNT_EXECUTION.taker())
+
+_BOOLEANS = tuple(
+    index for index, field in enumerate(fields(ExecutionRecord)) if field.name in ("detached", "redacted")
+)
+
+
+def execution_of_row(row: tuple[Any, ...]) -> ExecutionRecord:
+    """The record in a row of SELECT_EXECUTION or SELECT_UNFINISHED; SQLite has no booleans."""
+    values = list(row)
+    for index in _BOOLEANS:
+        values[index] = bool(values[index])
+    return ExecutionRecord(*values)
+
+
+def begin_execution(connection: sqlite3.Connection, execution: ExecutionRecord) -> ExecutionRecord | None:
+    """Inserts an execution, or returns the one that has its key."""
+    sql, taker = _INSERT_EXECUTION
+    if connection.execute(sql, taker(execution)).rowcount == 1:
+        return None
+    key = (execution.tenant, execution.execution_id)
+    return execution_of_row(connection.execute(s.SELECT_EXECUTION.sql, key).fetchone())
+
+
+def mark_running(connection: sqlite3.Connection, running: tuple[str, str, int]) -> None:
+    """Moves a queued execution to RUNNING; any other is left as it is."""
+    tenant, execution_id, start_time = running
+    connection.execute(s.MARK_RUNNING.sql, (RUNNING, start_time, tenant, execution_id))
+
+
+def append_output(connection: sqlite3.Connection, appending: Appending) -> None:
+    """Adds a segment to the output of an unfinished execution. Raises StoreError for any other."""
+    tenant, execution_id, segment = appending
+    values = (*_segment_values(tenant, execution_id, segment), tenant, execution_id)
+    if connection.execute(s.APPEND_SEGMENT.sql, values).rowcount != 1:
+        raise _not_unfinished(tenant, execution_id, "get more output")
+
+
+def finish_execution(connection: sqlite3.Connection, end: ExecutionEnd) -> None:
+    """Ends an unfinished execution, stores the rest of its output, adds to its script's figures.
+
+    Raises StoreError for any other execution.
+    """
+    sql, taker = _FINISH_EXECUTION
+    if connection.execute(sql, taker(end)).rowcount != 1:
+        raise _not_unfinished(end.tenant, end.execution_id, "be finished")
+    sql, taker = _COUNT_EXECUTION
+    connection.execute(sql, taker(end))
+    if end.output is not None:
+        connection.execute(s.INSERT_SEGMENT.sql, _segment_values(end.tenant, end.execution_id, end.output))
+
+
+def interrupt_unfinished(connection: sqlite3.Connection, interruption: Interruption) -> int:
+    """Ends every unfinished execution as INTERRUPTED with the output it has; returns their number."""
+    now, expire_time, result = interruption
+    count = 0
+    while rows := connection.execute(s.SELECT_UNFINISHED.sql).fetchall():
+        for row in rows:
+            execution = execution_of_row(row)
+            key = (execution.tenant, execution.execution_id)
+            last_sequence, stdout, stderr = connection.execute(s.MEASURE_SEGMENTS.sql, key).fetchone()
+            values = (INTERRUPTED, now, expire_time, last_sequence, result(execution, stdout, stderr))
+            connection.execute(s.INTERRUPT_EXECUTION.sql, values + key)
+            time_ns = 0 if execution.start_time is None else max(now - execution.start_time, 0)
+            figures = (now, False, time_ns, time_ns, 0, now, now, execution.tenant, execution.script_id)
+            connection.execute(COUNT_EXECUTION.sql, figures)
+        count += len(rows)
+    return count
+
+
+def redact_execution(connection: sqlite3.Connection, redaction: tuple[str, str, bytes]) -> Change:
+    """Erases what the execution (tenant, execution_id, _) contains and gives it the result (_, _, result)."""
+    tenant, execution_id, result = redaction
+    obstacle = _obstacle(connection, tenant, execution_id)
+    if obstacle is not None:
+        return obstacle
+    connection.execute(s.DELETE_SEGMENTS.sql, (tenant, execution_id))
+    connection.execute(s.REDACT_EXECUTION.sql, (True, result, b"", None, tenant, execution_id))
+    return Change.DONE
+
+
+def delete_execution(connection: sqlite3.Connection, key: tuple[str, str]) -> Change:
+    """Deletes the execution (tenant, execution_id) with its output."""
+    obstacle = _obstacle(connection, *key)
+    if obstacle is not None:
+        return obstacle
+    delete(connection, key)
+    return Change.DONE
+
+
+def expire_executions(connection: sqlite3.Connection, expiry: tuple[int, int]) -> int:
+    """Deletes up to (_, limit) executions whose time of expiry is (now, _) or earlier; returns their number."""
+    keys = connection.execute(s.SELECT_EXPIRED.sql, expiry).fetchall()
+    for key in keys:
+        delete(connection, key)
+    return len(keys)
+
+
+def trim_executions(connection: sqlite3.Connection, limit: int) -> int:
+    """Deletes up to `limit` executions, those that ended first; returns their number."""
+    # Those that expire, and those that do not, by one index; within either, the end decides.
+    found = connection.execute(s.SELECT_FIRST_TO_EXPIRE.sql, (limit,)).fetchall()
+    found += connection.execute(s.SELECT_FIRST_OF_LASTING.sql, (limit,)).fetchall()
+    found = sorted(found)[:limit]
+    for _, *key in found:
+        delete(connection, tuple(key))
+    return len(found)
+
+
+def delete(connection: sqlite3.Connection, key: tuple[str, ...]) -> None:
+    """Deletes (tenant, execution_id) with its output, whatever its state."""
+    connection.execute(s.DELETE_SEGMENTS.sql, key)
+    connection.execute(s.DELETE_EXECUTION.sql, key)
+
+
+def write_probe(connection: sqlite3.Connection, now: int) -> None:
+    """Writes the probe row."""
+    connection.execute(s.UPSERT_PROBE.sql, (1, now))
+
+
+def put_setting(connection: sqlite3.Connection, setting: tuple[str, bytes]) -> None:
+    """Writes the setting (name, value)."""
+    connection.execute(s.UPSERT_SETTING.sql, setting)
+
+
+def _obstacle(connection: sqlite3.Connection, tenant: str, execution_id: str) -> Change | None:
+    row = connection.execute(s.SELECT_STATE.sql, (tenant, execution_id)).fetchone()
+    if row is None:
+        return Change.ABSENT
+    return Change.UNFINISHED if row[0] in (QUEUED, RUNNING) else None
+
+
+def _segment_values(tenant: str, execution_id: str, segment: OutputSegment) -> tuple[Any, ...]:
+    return (
+        tenant,
+        execution_id,
+        segment.first_sequence,
+        segment.last_sequence,
+        segment.stdout_bytes,
+        segment.stderr_bytes,
+        segment.data,
+    )
+
+
+def _not_unfinished(tenant: str, execution_id: str, what: str) -> StoreError:
+    return StoreError(
+        StoreErrorKind.CONFLICT,
+        f"The execution {execution_id!r} of tenant {tenant!r} cannot {what}: it was never begun, has been "
+        "deleted, or has ended before.",
+    )

@@ -1,0 +1,161 @@
+"""The store of executions and their output."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from . import execution_operations as operations
+from . import execution_statements as s
+from . import lists
+from .base import OpenDatabase
+from .connection import Synchronous
+from .lock import FileLock
+from .records import Change, ExecutionEnd, ExecutionQuery, ExecutionRecord, OutputSegment
+from .sql import Statement
+
+# How long a RUNNING mark may wait: most executions end sooner, and their end says when they started.
+_MARK_DELAY_SECONDS = 0.05
+# What an operation may write to count as small.
+_SMALL_BYTES = 16 * 1024
+# What one transaction deletes at most: others wait for it.
+_BATCH = 50
+_LATEST = (1 << 63) - 1
+
+
+class ExecutionStore(OpenDatabase):
+    """Executions by (tenant, execution_id)."""
+
+    def __init__(self, path: Path, lock: FileLock, connection: sqlite3.Connection, synchronous: Synchronous) -> None:
+        super().__init__(path, lock, connection, synchronous)
+        self._marks: dict[tuple[str, str], int] = {}
+        self._mark_timer: asyncio.TimerHandle | None = None
+
+    async def begin_execution(self, execution: ExecutionRecord) -> ExecutionRecord | None:
+        """Inserts an execution: None, or the existing one when its (tenant, execution_id) is taken."""
+        return await self._writer.submit(
+            operations.begin_execution,
+            execution,
+            small=len(execution.request) < _SMALL_BYTES,
+            committed=lambda existing: self._add_executions(int(existing is None)),
+        )
+
+    def mark_running(self, tenant: str, execution_id: str, start_time: int) -> None:
+        """Notes that a queued execution runs. Readers see it a moment later; an end overtakes it."""
+        self._marks[(tenant, execution_id)] = start_time
+        if self._mark_timer is None:
+            self._mark_timer = self._loop.call_later(_MARK_DELAY_SECONDS, self._flush)
+
+    async def append_output(self, tenant: str, execution_id: str, segment: OutputSegment) -> None:
+        """Adds a segment to the output of an unfinished execution.
+
+        Raises StoreError of kind CONFLICT when it was never begun or has ended, or the segment is there.
+        """
+        await self._writer.submit(operations.append_output, (tenant, execution_id, segment))
+
+    async def finish_execution(self, end: ExecutionEnd) -> None:
+        """Ends an execution with its result and the rest of its output, all or nothing.
+
+        Raises StoreError of kind CONFLICT when it was never begun or has ended before.
+        """
+        self._marks.pop((end.tenant, end.execution_id), None)
+        size = len(end.result)
+        if end.return_value is not None:
+            size += len(end.return_value)
+        if end.output is not None:
+            size += len(end.output.data)
+        await self._writer.submit(operations.finish_execution, end, compound=True, small=size < _SMALL_BYTES)
+
+    async def get_execution(self, tenant: str, execution_id: str) -> ExecutionRecord | None:
+        """An execution of this tenant."""
+        row = await self._readers.first(s.SELECT_EXECUTION, (tenant, execution_id))
+        return None if row is None else operations.execution_of_row(row)
+
+    async def list_executions(self, query: ExecutionQuery) -> list[ExecutionRecord]:
+        """A page of executions, newest first, without their requests and return values."""
+        return await self._readers.run(lambda connection: lists.list_executions(connection, query))
+
+    async def get_output(self, tenant: str, execution_id: str, after: int = 0) -> OutputSegment | None:
+        """The first segment that goes beyond a sequence number."""
+        return await self._segment(s.SELECT_SEGMENT, tenant, execution_id, after)
+
+    async def get_output_of(
+        self, tenant: str, execution_id: str, is_stderr: bool, after: int = 0
+    ) -> OutputSegment | None:
+        """The first segment beyond a sequence number that holds something of one stream."""
+        statement = s.SELECT_STDERR_SEGMENT if is_stderr else s.SELECT_STDOUT_SEGMENT
+        return await self._segment(statement, tenant, execution_id, after)
+
+    async def redact_execution(self, tenant: str, execution_id: str, result: bytes) -> Change:
+        """Erases the request, return value and output of an ended execution and replaces its result."""
+        return await self._writer.submit(operations.redact_execution, (tenant, execution_id, result), compound=True)
+
+    async def delete_execution(self, tenant: str, execution_id: str) -> Change:
+        """Deletes an ended execution with its output."""
+        return await self._writer.submit(
+            operations.delete_execution,
+            (tenant, execution_id),
+            compound=True,
+            committed=lambda change: self._add_executions(-int(change is Change.DONE)),
+        )
+
+    async def expire_executions(self, now: int, limit: int = 500) -> int:
+        """Deletes up to `limit` executions whose time of expiry has come; returns their number."""
+        total = 0
+        while total < limit:
+            expiry = (now, min(_BATCH, limit - total))
+            count = await self._writer.submit(
+                operations.expire_executions, expiry, compound=True, committed=self._subtract_executions
+            )
+            total += count
+            if count < expiry[1]:
+                break
+        return total
+
+    async def trim_executions(self, keep: int, limit: int = 500) -> int:
+        """Deletes up to `limit` ended executions, the oldest first, while there are more than `keep`.
+
+        Returns their number.
+        """
+        total = 0
+        while (size := min(_BATCH, limit - total, self._execution_count - keep)) > 0:
+            count = await self._writer.submit(
+                operations.trim_executions, size, compound=True, committed=self._subtract_executions
+            )
+            total += count
+            if count < size:
+                break
+        return total
+
+    async def interrupt_unfinished(
+        self, now: int, result: Callable[[ExecutionRecord, int, int], bytes], expire_time: int | None = None
+    ) -> int:
+        """Ends every unfinished execution as INTERRUPTED, all or none; returns their number.
+
+        For start-up, when all of them belong to earlier runs of the server. `result` gives each its serialized
+        ExecutionResult from its record and the bytes of standard output and standard error that are stored; it
+        is called in the writer's thread.
+        """
+        interruption = (now, expire_time, result)
+        return await self._writer.submit(operations.interrupt_unfinished, interruption, compound=True)
+
+    def _flush(self) -> None:
+        super()._flush()
+        if self._mark_timer is not None:
+            self._mark_timer.cancel()
+            self._mark_timer = None
+        for (tenant, execution_id), start_time in self._marks.items():
+            self._writer.post(operations.mark_running, (tenant, execution_id, start_time))
+        self._marks.clear()
+
+    async def _segment(self, statement: Statement, tenant: str, execution_id: str, after: int) -> OutputSegment | None:
+        if after >= _LATEST:
+            return None
+        parameters = (tenant, execution_id, tenant, execution_id, after, after)
+        row = await self._readers.first(statement, parameters)
+        return None if row is None else OutputSegment(*row)
+
+    def _subtract_executions(self, number: int) -> None:
+        self._add_executions(-number)
