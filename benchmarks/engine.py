@@ -13,7 +13,7 @@ from crucible.vm.v1 import child_pb2, zygote_pb2
 from crucible_server.engine.child import Child
 from crucible_server.engine.interpreter import Interpreter
 from crucible_server.engine.job import Job
-from crucible_server.engine.output import OutputLog
+from crucible_server.engine.spares import SpareTarget
 
 WARM_UP_SECONDS = 0.001
 HEAP = 128 * 1024 * 1024
@@ -35,7 +35,7 @@ class EngineBench:
     """One interpreter and a compiled script."""
 
     def __init__(self, vm_path: Path, spares: int) -> None:
-        self.interpreter = Interpreter(vm_path, spares, zygote_pb2.ChildLimits(heap_bytes=HEAP))
+        self.interpreter = Interpreter(vm_path, SpareTarget(spares, spares), zygote_pb2.ChildLimits(heap_bytes=HEAP))
         self.unit = b""
 
     async def __aenter__(self) -> Self:
@@ -61,7 +61,7 @@ class EngineBench:
         """Byte code of a source."""
         start = self.start_frame()
         start.compile.source.CopyFrom(script_pb2.ScriptSource(source=source))
-        job = Job(start, OutputLog(), None)
+        job = Job(start, None, None)
         await job.run(await self.interpreter.take(LIMITS), LIMITS)
         if not isinstance(job.result, child_pb2.CompileResult) or not job.result.unit:
             raise RuntimeError(f"the benchmark's script does not compile: {job.result or job.failure}")
@@ -73,7 +73,7 @@ class EngineBench:
         start.execute.unit, start.execute.function = self.unit, "main"
         start.execute.arguments.add().int_value = 41
         began = time.perf_counter()
-        job = Job(start, OutputLog(), None)
+        job = Job(start, None, None)
         await job.run(await self.interpreter.take(LIMITS), LIMITS)
         elapsed = time.perf_counter() - began
         if not isinstance(job.result, child_pb2.ExecuteResult) or job.result.value.int_value != 42:
@@ -94,7 +94,7 @@ class EngineBench:
         start = self.start_frame()
         start.execute.unit, start.execute.function = unit, "main"
         child: Child = await self.interpreter.take(LIMITS)
-        job = Job(start, OutputLog(), None)
+        job = Job(start, None, None)
         task = asyncio.create_task(job.run(child, LIMITS))
         await asyncio.sleep(0.1)
         text = _mappings(child.pid)

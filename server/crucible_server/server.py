@@ -18,7 +18,8 @@ from crucible_server.api.script_service import SERVICE, ScriptService
 from crucible_server.config import ServerConfig
 from crucible_server.engine import bounds
 from crucible_server.engine.engine import Engine, EngineSettings, Status
-from crucible_server.engine.identity import UnitSeal
+from crucible_server.engine.keys import open_seal
+from crucible_server.engine.upkeep import Retention
 from crucible_server.errors import ErrorKind, ServiceError
 from crucible_server.policy.grants import Grants
 from crucible_server.store import Store
@@ -73,18 +74,26 @@ class Server:
         script_engine = config.engine
         config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._store = await Store.open(config.store_url, synchronous=config.store_synchronous)
-        seal = UnitSeal.open(config.unit_key_file)
-        retention_ns = int(config.execution_retention * 1e9)
+        seal = await open_seal(config, self._store)
+        retention = Retention(
+            executions_ns=int(config.execution_retention * 1e9),
+            max_executions=config.max_stored_executions,
+            scripts_ns=int(config.script_retention * 1e9),
+            max_scripts=config.max_stored_scripts,
+        )
         grants = Grants(config)
         settings = EngineSettings(
             vm_path=config.vm_path,
             spare_children=config.spare_children,
+            max_spare_children=config.max_spare_children,
             spare_limits=zygote_pb2.ChildLimits(heap_bytes=bounds.widest_heap(grants.jailed_limits())),
             max_concurrent_executions=config.max_concurrent_executions,
             max_queued_executions=config.max_queued_executions,
-            cache_entries=script_engine.max_cache_size if script_engine.enable_caching else 0,
+            max_executions_memory=config.max_executions_memory,
+            is_caching=script_engine.enable_caching,
+            cache_entries=script_engine.max_cache_size,
             cache_bytes=script_engine.max_cache_bytes,
-            retention_ns=retention_ns,
+            retention=retention,
         )
         self._engine = engine = Engine(settings, self._store, seal)
         server = grpc.aio.server(
@@ -102,8 +111,10 @@ class Server:
             version=__version__,
             start_time_ns=time.time_ns(),
             max_request_bytes=config.max_request_bytes,
-            retention_ns=retention_ns,
+            retention=retention,
             max_concurrent_executions=config.max_concurrent_executions,
+            max_queued_executions=config.max_queued_executions,
+            max_executions_memory=config.max_executions_memory,
             default_level=grants.default_level,
         )
         ScriptService(engine, grants, presenter, config.grace_period).add_to(server)

@@ -317,12 +317,6 @@ def test_limits_beyond_the_levels_own_change_nothing(client: crucible.Client) ->
     assert (result.error.kind, result.message.error.limit_value) == ("MEMORY_EXCEEDED", 50 * 1024 * 1024)
 
 
-def test_rpcs_that_are_not_served(stub: ScriptServiceStub) -> None:
-    refused = refusal(lambda: stub.ListScripts(api.ListScriptsRequest()))
-    assert refused.words == ("UNIMPLEMENTED", "UNIMPLEMENTED")
-    assert "ListScripts" in refused.message
-
-
 LONG = "größer" * 50_000
 
 

@@ -17,6 +17,7 @@ from crucible.vm.v1 import child_pb2, zygote_pb2
 from crucible_server.engine.child import Child
 from crucible_server.engine.job import FRAMES_PER_SECOND, Job, Kind
 from crucible_server.engine.output import OutputLog
+from crucible_server.store import OutputSegment
 
 LIMITS = zygote_pb2.ChildLimits(wall_time_ms=60_000)
 PATIENCE = 20.0
@@ -48,6 +49,14 @@ def nested(levels: int) -> child_pb2.ExecuteResult:
 
 def without_outcome() -> bytes:
     return frame(1, execute_result=child_pb2.ExecuteResult())
+
+
+async def nothing_to_keep(segment: OutputSegment) -> None:
+    raise AssertionError(f"so little output does not need the store, but {segment.last_sequence} chunks came")
+
+
+async def nothing_to_load(after: int) -> OutputSegment | None:
+    raise AssertionError(f"nothing was stored, but what comes after {after} is asked for")
 
 
 HOSTILE = {
@@ -103,7 +112,7 @@ def job() -> Job:
     async def refuse(_call: child_pb2.HostCall) -> None:
         raise AssertionError("this call was never to be made")
 
-    return Job(start, OutputLog(), refuse)  # type: ignore[arg-type]
+    return Job(start, OutputLog(nothing_to_keep, nothing_to_load), refuse)  # type: ignore[arg-type]
 
 
 async def conclude(hostile: Hostile, data: bytes) -> Job:
@@ -138,6 +147,7 @@ async def test_a_proper_result_counts(hostile: Hostile) -> None:
     assert concluded.failure is None
     assert isinstance(concluded.result, child_pb2.ExecuteResult)
     assert concluded.result.value.int_value == 42
+    assert concluded.output is not None
     assert concluded.output.stdout_bytes == 2
 
 

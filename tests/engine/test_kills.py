@@ -99,7 +99,8 @@ def test_killing_the_zygote_fails_only_the_calls_in_flight(start_server: StartSe
             load.more(CALLERS * 2)
             health = client.health()
             assert health.details["interpreter_restarts"].int_value == killed
-            assert (health.status, health.message) == (1, "the service works")
+            # Once or twice may happen; what dies again and again is reported.
+            assert health.status == (1 if killed < 3 else 2), health.message
     assert not load.errors
     assert {error.kind for error in load.failures()} <= {"CRASHED"}
     assert all("was not run again" in error.message for error in load.failures())
@@ -126,7 +127,7 @@ def test_a_zygote_that_dies_forking_fails_nothing_that_had_not_begun(start_serve
 
 
 def test_killing_children_fails_only_their_calls(start_server: StartServer) -> None:
-    server = start_server()
+    server = start_server(CRUCIBLE_MAX_SPARE_CHILDREN="2")
     zygote = server.zygote_pid()
     kills = 0
     with Load(server.address, compiled(server)) as load:

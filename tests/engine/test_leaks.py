@@ -67,7 +67,7 @@ def wait_for_rest(server: RunningServer) -> None:
 
 
 async def test_a_thousand_executions_leave_nothing(start_server: StartServer) -> None:
-    server = start_server()
+    server = start_server(CRUCIBLE_MAX_SPARE_CHILDREN="2")
     zygote = server.zygote_pid()
     await run_many(server.address, WARM_UP)
     wait_for_rest(server)

@@ -58,6 +58,8 @@ const (
 	ErrorKind_ERROR_KIND_UNAVAILABLE ErrorKind = 14
 	// The RPC exists in the contract and is not served by this version. UNIMPLEMENTED.
 	ErrorKind_ERROR_KIND_UNIMPLEMENTED ErrorKind = 15
+	// The execution has not ended, so that it cannot be deleted. FAILED_PRECONDITION.
+	ErrorKind_ERROR_KIND_EXECUTION_UNFINISHED ErrorKind = 16
 )
 
 // Enum value maps for ErrorKind.
@@ -79,24 +81,26 @@ var (
 		13: "ERROR_KIND_EXECUTION_EXISTS",
 		14: "ERROR_KIND_UNAVAILABLE",
 		15: "ERROR_KIND_UNIMPLEMENTED",
+		16: "ERROR_KIND_EXECUTION_UNFINISHED",
 	}
 	ErrorKind_value = map[string]int32{
-		"ERROR_KIND_UNSPECIFIED":         0,
-		"ERROR_KIND_EXECUTION_ERROR":     1,
-		"ERROR_KIND_COMPILATION_ERROR":   2,
-		"ERROR_KIND_CONFIGURATION_ERROR": 3,
-		"ERROR_KIND_VALIDATION_ERROR":    4,
-		"ERROR_KIND_SECURITY_VIOLATION":  5,
-		"ERROR_KIND_RESOURCE_EXCEEDED":   6,
-		"ERROR_KIND_TIMEOUT":             7,
-		"ERROR_KIND_SERVICE_NOT_FOUND":   8,
-		"ERROR_KIND_SCRIPT_NOT_FOUND":    9,
-		"ERROR_KIND_MIGRATION_ERROR":     10,
-		"ERROR_KIND_INTERNAL_ERROR":      11,
-		"ERROR_KIND_EXECUTION_NOT_FOUND": 12,
-		"ERROR_KIND_EXECUTION_EXISTS":    13,
-		"ERROR_KIND_UNAVAILABLE":         14,
-		"ERROR_KIND_UNIMPLEMENTED":       15,
+		"ERROR_KIND_UNSPECIFIED":          0,
+		"ERROR_KIND_EXECUTION_ERROR":      1,
+		"ERROR_KIND_COMPILATION_ERROR":    2,
+		"ERROR_KIND_CONFIGURATION_ERROR":  3,
+		"ERROR_KIND_VALIDATION_ERROR":     4,
+		"ERROR_KIND_SECURITY_VIOLATION":   5,
+		"ERROR_KIND_RESOURCE_EXCEEDED":    6,
+		"ERROR_KIND_TIMEOUT":              7,
+		"ERROR_KIND_SERVICE_NOT_FOUND":    8,
+		"ERROR_KIND_SCRIPT_NOT_FOUND":     9,
+		"ERROR_KIND_MIGRATION_ERROR":      10,
+		"ERROR_KIND_INTERNAL_ERROR":       11,
+		"ERROR_KIND_EXECUTION_NOT_FOUND":  12,
+		"ERROR_KIND_EXECUTION_EXISTS":     13,
+		"ERROR_KIND_UNAVAILABLE":          14,
+		"ERROR_KIND_UNIMPLEMENTED":        15,
+		"ERROR_KIND_EXECUTION_UNFINISHED": 16,
 	}
 )
 
@@ -473,7 +477,7 @@ const file_crucible_v1_error_proto_rawDesc = "" +
 	"\bfunction\x18\x01 \x01(\tR\bfunction\x12\x12\n" +
 	"\x04file\x18\x02 \x01(\tR\x04file\x12\x12\n" +
 	"\x04line\x18\x03 \x01(\rR\x04line\x12\x16\n" +
-	"\x06column\x18\x04 \x01(\rR\x06column*\x8c\x04\n" +
+	"\x06column\x18\x04 \x01(\rR\x06column*\xb1\x04\n" +
 	"\tErrorKind\x12\x1a\n" +
 	"\x16ERROR_KIND_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_KIND_EXECUTION_ERROR\x10\x01\x12 \n" +
@@ -491,7 +495,8 @@ const file_crucible_v1_error_proto_rawDesc = "" +
 	"\x1eERROR_KIND_EXECUTION_NOT_FOUND\x10\f\x12\x1f\n" +
 	"\x1bERROR_KIND_EXECUTION_EXISTS\x10\r\x12\x1a\n" +
 	"\x16ERROR_KIND_UNAVAILABLE\x10\x0e\x12\x1c\n" +
-	"\x18ERROR_KIND_UNIMPLEMENTED\x10\x0f*\xad\x06\n" +
+	"\x18ERROR_KIND_UNIMPLEMENTED\x10\x0f\x12#\n" +
+	"\x1fERROR_KIND_EXECUTION_UNFINISHED\x10\x10*\xad\x06\n" +
 	"\x12ExecutionErrorKind\x12$\n" +
 	" EXECUTION_ERROR_KIND_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cEXECUTION_ERROR_KIND_RUNTIME\x10\x01\x12\x1e\n" +

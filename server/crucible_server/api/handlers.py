@@ -10,12 +10,11 @@ from typing import Any, NoReturn
 
 import grpc
 import structlog
-from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import DecodeError, Message
-from google.protobuf.message_factory import GetMessageClass
 
 from crucible_server.api import errors
-from crucible_server.errors import ErrorKind, ServiceError
+from crucible_server.errors import ErrorKind, ServiceError, invalid
+from crucible_server.policy.principals import LOCAL, Caller
 from crucible_server.store import StoreError
 
 Context = grpc.aio.ServicerContext[bytes, Message]
@@ -23,6 +22,18 @@ Unary = Callable[[Any, Context], Awaitable[Message]]
 Stream = Callable[[Any, Context], AsyncIterator[Message]]
 
 log = structlog.get_logger()
+
+
+def caller(_context: Context) -> Caller:
+    """Who makes this call."""
+    return LOCAL
+
+
+def required_id(execution_id: str) -> str:
+    """The id of an execution, which must be given. Raises ServiceError (VALIDATION_ERROR)."""
+    if not execution_id:
+        raise invalid("execution_id", "expected the id of an execution, got an empty one")
+    return execution_id
 
 
 async def abort(context: Context, error: ServiceError) -> NoReturn:
@@ -84,18 +95,6 @@ def stream(request_type: type[Message], behavior: Stream) -> grpc.RpcMethodHandl
             await _translate(context, error)
 
     return grpc.unary_stream_rpc_method_handler(handle, response_serializer=_serialize)
-
-
-def unimplemented(method: MethodDescriptor) -> grpc.RpcMethodHandler[bytes, Message]:
-    """A handler for an RPC of the contract that this version does not serve."""
-
-    async def refuse(_request: Message, _context: Context) -> Message:
-        raise ServiceError(
-            ErrorKind.ERROR_KIND_UNIMPLEMENTED,
-            f"{method.name} is part of the contract, but not served by this version",
-        )
-
-    return unary(GetMessageClass(method.input_type), refuse)
 
 
 def _serialize(response: Message) -> bytes:

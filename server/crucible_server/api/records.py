@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crucible.v1 import execution_pb2, security_pb2, server_info_pb2, value_pb2
+from crucible.v1 import execution_pb2, script_pb2, security_pb2, server_info_pb2
 from crucible_server.engine import values
-from crucible_server.engine.engine import Engine, Status
-from crucible_server.engine.execution import Execution, state_of
-from crucible_server.engine.output import OutputChunk, OutputLog
-from crucible_server.store import ExecutionRecord
-
-MAX_UNARY_OUTPUT_BYTES = 256 * 1024
-"""Standard output and error of unary results are cut here."""
+from crucible_server.engine.engine import Engine
+from crucible_server.engine.execution import Execution
+from crucible_server.engine.output import HEAD_BYTES, Output, OutputChunk
+from crucible_server.engine.upkeep import Retention
+from crucible_server.store import ExecutionRecord, ScriptSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,19 +21,21 @@ class Presenter:
     version: str
     start_time_ns: int
     max_request_bytes: int
-    retention_ns: int
+    retention: Retention
     max_concurrent_executions: int
+    max_queued_executions: int
+    max_executions_memory: int
     default_level: security_pb2.SecurityLevel
 
-    def result(
-        self, stored: execution_pb2.ExecutionResult, output: OutputLog | None, with_json: bool
+    async def result(
+        self, stored: execution_pb2.ExecutionResult, output: Output | None, with_json: bool
     ) -> execution_pb2.ExecutionResult:
         """A result as a unary call returns it; without output when `output` is None."""
         result = execution_pb2.ExecutionResult()
         result.CopyFrom(stored)
-        if output is not None and output.chunks:
-            result.stdout, result.stdout_truncated = output.text(False, MAX_UNARY_OUTPUT_BYTES)
-            result.stderr, result.stderr_truncated = output.text(True, MAX_UNARY_OUTPUT_BYTES)
+        if output is not None and output.last_sequence:
+            result.stdout, result.stdout_truncated = await output.head(False)
+            result.stderr, result.stderr_truncated = await output.head(True)
         if with_json and result.HasField("return_value"):
             result.return_json = values.to_json(result.return_value)
         return result
@@ -46,11 +46,11 @@ class Presenter:
         message.execution_id = execution_id
         return message
 
-    def last_chunk(
+    async def last_chunk(
         self, execution_id: str, sequence: int, stored: execution_pb2.ExecutionResult, with_json: bool
     ) -> execution_pb2.ExecutionChunk:
         """The end of a stream."""
-        result = self.result(stored, None, with_json)
+        result = await self.result(stored, None, with_json)
         message = execution_pb2.ExecutionChunk(execution_id=execution_id, sequence=sequence)
         (message.complete if result.success else message.error).CopyFrom(result)
         return message
@@ -64,13 +64,45 @@ class Presenter:
             message.start_time.FromNanoseconds(execution.started_ns)
         return message
 
-    def stored_execution(self, record: ExecutionRecord, output: OutputLog, with_json: bool) -> execution_pb2.Execution:
+    async def stored_execution(
+        self, record: ExecutionRecord, result: execution_pb2.ExecutionResult, output: Output, with_json: bool
+    ) -> execution_pb2.Execution:
         """The record of an execution that has ended."""
         message = self._record(record)
+        message.result.CopyFrom(await self.result(result, output, with_json))
+        return message
+
+    def unfinished_execution(self, record: ExecutionRecord) -> execution_pb2.Execution:
+        """The record of an execution whose end is not stored."""
+        return self._record(record)
+
+    def listed_execution(self, record: ExecutionRecord, live: Execution | None) -> execution_pb2.Execution:
+        """The record of an execution without outputs and values."""
+        if live is not None:
+            return self.live_execution(live)
+        message = self._record(record)
         if record.result is not None:
-            stored = execution_pb2.ExecutionResult.FromString(record.result)
-            message.state = state_of(stored)
-            message.result.CopyFrom(self.result(stored, output, with_json))
+            message.result.ParseFromString(record.result)
+            # From before values were stored apart.
+            message.result.ClearField("return_value")
+            message.result.error.ClearField("rendered")
+            if message.result.success:
+                message.result.ClearField("error")
+        return message
+
+    def script(self, summary: ScriptSummary) -> script_pb2.Script:
+        """A stored script without its text."""
+        compiled = script_pb2.CompiledScript.FromString(summary.functions)
+        message = script_pb2.Script(
+            script_id=summary.script_id,
+            names=summary.names,
+            functions=compiled.functions,
+            modules=compiled.modules,
+            source_bytes=summary.source_bytes,
+            principal=summary.principal,
+        )
+        message.create_time.FromNanoseconds(summary.create_time)
+        message.last_used_time.FromNanoseconds(summary.last_used_time)
         return message
 
     def _record(self, record: ExecutionRecord) -> execution_pb2.Execution:
@@ -97,36 +129,6 @@ class Presenter:
                 field.FromNanoseconds(time_ns)
         return message
 
-    def health(self, engine: Engine) -> server_info_pb2.HealthStatus:
-        """The state of the service, from what is true now."""
-        status, message = engine.status, "the service works"
-        if status != Status.SERVICE_STATUS_HEALTHY:
-            message = f"the service is {Status.Name(status).removeprefix('SERVICE_STATUS_').lower()}"
-        elif not engine.interpreter.alive:
-            status, message = (
-                Status.SERVICE_STATUS_UNHEALTHY,
-                "the interpreter is down and is being restarted",
-            )
-        health = server_info_pb2.HealthStatus(status=status, message=message)
-        health.timestamp.GetCurrentTime()
-        health.isolation_layers.extend(engine.interpreter.ready.layers)
-        total = engine.total_executions
-        for name, number in (
-            ("active_executions", engine.active),
-            ("queued_executions", engine.admission.queued),
-            ("total_executions", total),
-            ("cache_size", len(engine.scripts.cache)),
-            ("cache_bytes", engine.scripts.cache.bytes),
-            ("cache_hits", engine.scripts.cache.hits),
-            ("cache_misses", engine.scripts.cache.misses),
-            ("spare_children", engine.interpreter.spare_count),
-            ("interpreter_restarts", engine.interpreter.restarts),
-        ):
-            health.details[name].CopyFrom(value_pb2.Value(int_value=number))
-        rate = 100.0 * engine.successful_executions / total if total else 100.0
-        health.details["success_rate"].CopyFrom(value_pb2.Value(double_value=rate))
-        return health
-
     def server_info(
         self, engine: Engine, levels: Sequence[server_info_pb2.SecurityLevelInfo]
     ) -> server_info_pb2.ServerInfo:
@@ -144,9 +146,14 @@ class Presenter:
             isolation_layers=ready.layers,
             max_request_bytes=self.max_request_bytes,
             max_value_depth=values.MAX_DEPTH,
-            max_unary_output_bytes=MAX_UNARY_OUTPUT_BYTES,
+            max_unary_output_bytes=HEAD_BYTES,
             max_concurrent_executions=self.max_concurrent_executions,
+            max_queued_executions=self.max_queued_executions,
+            max_executions_memory_bytes=self.max_executions_memory,
+            max_stored_executions=self.retention.max_executions,
+            max_stored_scripts=self.retention.max_scripts,
         )
         info.start_time.FromNanoseconds(self.start_time_ns)
-        info.execution_retention.FromNanoseconds(self.retention_ns)
+        info.execution_retention.FromNanoseconds(self.retention.executions_ns)
+        info.script_retention.FromNanoseconds(self.retention.scripts_ns)
         return info

@@ -11,17 +11,19 @@ from google.protobuf import duration_pb2
 from crucible.v1 import execution_pb2
 from crucible.v1 import script_service_pb2 as pb
 from crucible_server.api import handlers
+from crucible_server.api.figures import health, performance, script_stats
 from crucible_server.api.handlers import Context
 from crucible_server.api.records import Presenter
+from crucible_server.api.stored import StoredThings
 from crucible_server.engine.engine import Engine, Observed
 from crucible_server.engine.output import OutputChunk
 from crucible_server.errors import invalid
 from crucible_server.policy.grants import Grants
-from crucible_server.policy.principals import LOCAL, Caller
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ScriptService"].full_name
 # The range of google.protobuf.Duration.
 _MAX_GRACE_SECONDS = 315_576_000_000
+_MAX_STATS = 1000
 
 
 class ScriptService:
@@ -34,7 +36,7 @@ class ScriptService:
         self._default_grace = default_grace
 
     def add_to(self, server: grpc.aio.Server) -> None:
-        """Registers every RPC of the service; those not served yet answer UNIMPLEMENTED."""
+        """Registers every RPC of the service."""
         served = {
             "CompileScript": handlers.unary(pb.CompileScriptRequest, self._compile),
             "ExecuteScript": handlers.unary(pb.ExecuteScriptRequest, self._execute),
@@ -42,24 +44,20 @@ class ScriptService:
             "WaitExecution": handlers.stream(pb.WaitExecutionRequest, self._wait),
             "CancelExecution": handlers.unary(pb.CancelExecutionRequest, self._cancel),
             "GetExecution": handlers.unary(pb.GetExecutionRequest, self._get_execution),
+            "GetMetrics": handlers.unary(pb.GetMetricsRequest, self._metrics),
             "HealthCheck": handlers.unary(pb.HealthCheckRequest, self._health),
             "GetServerInfo": handlers.unary(pb.GetServerInfoRequest, self._server_info),
             "Start": handlers.unary(pb.StartRequest, self._start),
             "Stop": handlers.unary(pb.StopRequest, self._stop),
+            **StoredThings(self._engine, self._presenter).handlers(),
         }
-        for method in pb.DESCRIPTOR.services_by_name["ScriptService"].methods:
-            if method.name not in served:
-                served[method.name] = handlers.unimplemented(method)
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, served),))
-
-    def _caller(self, _context: Context) -> Caller:
-        return LOCAL
 
     async def _compile(self, request: pb.CompileScriptRequest, context: Context) -> pb.CompileScriptResponse:
         self._engine.require_running()
         if not request.HasField("source"):
             raise invalid("source", "expected a script to compile, got none")
-        grant = self._grants.for_compile(self._caller(context), request.context)
+        grant = self._grants.for_compile(handlers.caller(context), request.context)
         compilation = await self._engine.scripts.compile(
             request.source, grant, name=request.context.name, force=request.context.force
         )
@@ -87,7 +85,7 @@ class ScriptService:
     ) -> tuple[Observed, bool]:
         if not request.HasField("context"):
             raise invalid("context", "expected what to execute, got none")
-        grant = self._grants.for_execution(self._caller(context), request.context)
+        grant = self._grants.for_execution(handlers.caller(context), request.context)
         return await self._engine.execute(request.context, grant, announce=announce)
 
     async def _execute(self, request: pb.ExecuteScriptRequest, context: Context) -> pb.ExecuteScriptResponse:
@@ -100,7 +98,7 @@ class ScriptService:
                 self._engine.abandon(observed)
             raise
         return pb.ExecuteScriptResponse(
-            result=self._presenter.result(result, output, with_json=request.include_return_json)
+            result=await self._presenter.result(result, output, with_json=request.include_return_json)
         )
 
     async def _execute_stream(
@@ -120,7 +118,9 @@ class ScriptService:
     async def _wait(
         self, request: pb.WaitExecutionRequest, context: Context
     ) -> AsyncIterator[pb.WaitExecutionResponse]:
-        observed = await self._engine.observe(self._caller(context).tenant, _id(request.execution_id))
+        observed = await self._engine.observe(
+            handlers.caller(context).tenant, handlers.required_id(request.execution_id)
+        )
         async for chunk in self._chunks(
             observed, request.after_sequence, request.include_return_json, request.skip_output
         ):
@@ -135,28 +135,45 @@ class ScriptService:
                 yield self._presenter.output_chunk(execution_id, item)
             else:
                 sequence, result = item
-                yield self._presenter.last_chunk(execution_id, sequence, result, with_json)
+                yield await self._presenter.last_chunk(execution_id, sequence, result, with_json)
 
     async def _cancel(self, request: pb.CancelExecutionRequest, context: Context) -> pb.CancelExecutionResponse:
-        observed = await self._engine.cancel(self._caller(context).tenant, _id(request.execution_id), request.reason)
+        observed = await self._engine.cancel(
+            handlers.caller(context).tenant, handlers.required_id(request.execution_id), request.reason
+        )
         return pb.CancelExecutionResponse(execution=await self._record(observed, with_json=False))
 
     async def _get_execution(self, request: pb.GetExecutionRequest, context: Context) -> pb.GetExecutionResponse:
-        observed = await self._engine.observe(self._caller(context).tenant, _id(request.execution_id))
+        observed = await self._engine.observe(
+            handlers.caller(context).tenant, handlers.required_id(request.execution_id)
+        )
         return pb.GetExecutionResponse(execution=await self._record(observed, request.include_return_json))
 
     async def _record(self, observed: Observed, with_json: bool) -> execution_pb2.Execution:
         if observed.live is not None:
             return self._presenter.live_execution(observed.live)
-        output = await self._engine.stored_output(observed.record)
-        return self._presenter.stored_execution(observed.record, output, with_json)
+        if observed.record.result is None:
+            # It ended between two looks at it, or its end could not be stored yet.
+            return self._presenter.unfinished_execution(observed.record)
+        result, output = await self._engine.result(observed)
+        return await self._presenter.stored_execution(observed.record, result, output, with_json)
+
+    async def _metrics(self, request: pb.GetMetricsRequest, context: Context) -> pb.GetMetricsResponse:
+        if len(request.script_ids) > _MAX_STATS:
+            raise invalid("script_ids", f"expected at most {_MAX_STATS} ids, got {len(request.script_ids)}")
+        script_ids = list(dict.fromkeys(request.script_ids))
+        stats = await self._engine.catalog.stats(handlers.caller(context).tenant, script_ids)
+        return pb.GetMetricsResponse(
+            metrics=await performance(self._engine), script_stats=(script_stats(each) for each in stats)
+        )
 
     async def _health(self, request: pb.HealthCheckRequest, context: Context) -> pb.HealthCheckResponse:
-        return pb.HealthCheckResponse(health=self._presenter.health(self._engine))
+        await self._engine.upkeep.probe()
+        return pb.HealthCheckResponse(health=health(self._engine))
 
     async def _server_info(self, request: pb.GetServerInfoRequest, context: Context) -> pb.GetServerInfoResponse:
         return pb.GetServerInfoResponse(
-            server=self._presenter.server_info(self._engine, self._grants.levels(self._caller(context)))
+            server=self._presenter.server_info(self._engine, self._grants.levels(handlers.caller(context)))
         )
 
     async def _start(self, request: pb.StartRequest, context: Context) -> pb.StartResponse:
@@ -179,9 +196,3 @@ def _grace(duration: duration_pb2.Duration) -> float:
             f"expected a duration of 0 to {_MAX_GRACE_SECONDS} s, got seconds={whole} nanos={nanos}",
         )
     return whole + nanos / 1e9
-
-
-def _id(execution_id: str) -> str:
-    if not execution_id:
-        raise invalid("execution_id", "expected the id of an execution, got an empty one")
-    return execution_id

@@ -57,6 +57,8 @@ def _problem(entry: dict[str, Any]) -> str:
     key = ".".join(location)
     if entry["type"] == "extra_forbidden":
         return f"{key}: there is no such key{_nearest(location)}"
+    if location[0] == "unit_key":
+        entry["input"] = "a value that is not shown"
     message = str(entry["msg"]).removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     return f"{key}: {message}; got {entry['input']!r}"
@@ -97,9 +99,11 @@ def _misspelt_variables() -> list[str]:
 def _unreadable(path: Path) -> list[str]:
     try:
         with path.open("rb") as file:
-            tomllib.load(file)
+            content = tomllib.load(file)
     except OSError as error:
         return [f"{path}: the configuration file cannot be read: {error.strerror}"]
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         return [f"{path}: expected TOML: {error}"]
+    if "unit_key" in content:
+        return ["unit_key: a key does not belong into a file that is read by many; set CRUCIBLE_UNIT_KEY or use a file"]
     return []

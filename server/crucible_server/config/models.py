@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
+import re
 import shutil
 import sys
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -22,6 +33,7 @@ from pydantic_settings import (
 from .quantities import Bytes, Seconds
 
 MIB = 1024 * 1024
+_KEY = re.compile(r"[0-9A-Fa-f]{64}")
 
 toml_file: ContextVar[Path | None] = ContextVar("toml_file", default=None)
 """The file that ServerConfig reads; `load_config` sets it."""
@@ -62,8 +74,8 @@ class ScriptEngineConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
-    max_cache_size: int = Field(default=1000, gt=0)
-    """Scripts whose byte code is kept in memory; `enable_caching = false` keeps none."""
+    max_cache_size: int = 1000
+    """Scripts whose byte code is kept in memory."""
     max_cache_bytes: Bytes = ByteSize(256 * MIB)
     """And its size in all."""
     default_execution_timeout: Seconds = 30.0
@@ -71,9 +83,17 @@ class ScriptEngineConfig(BaseModel):
     max_source_size: Bytes = ByteSize(MIB)
     """Source with all included files."""
     enable_caching: bool = True
+    """`false` compiles every time: byte code is neither kept in memory nor in the store."""
     security_level: Annotated[Literal["safe", "production", "development"], BeforeValidator(_lower)] = "safe"
     """For requests that name none."""
     resource_limits: ResourceLimitsConfig = ResourceLimitsConfig()
+
+    @field_validator("max_cache_size")
+    @classmethod
+    def _check_cache_size(cls, value: int) -> int:
+        if value <= 0:
+            raise ValueError("expected a number of scripts above zero; `enable_caching = false` turns the cache off")
+        return value
 
     @field_validator("security_level")
     @classmethod
@@ -98,6 +118,16 @@ def _vm_path() -> Path:
 
 def _processors() -> int:
     return len(os.sched_getaffinity(0))
+
+
+def _memory() -> int:
+    """Bytes that this machine has, or less when a control group bounds this process."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):
+            # "max" is no number, and version 1 says "no limit" by a very large one.
+            total = min(total, int(Path(file).read_text()))
+    return total
 
 
 class ServerConfig(BaseSettings):
@@ -125,20 +155,33 @@ class ServerConfig(BaseSettings):
     store_synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
     """NORMAL survives a killed server, FULL also power loss, at a disk flush for each group of writes."""
     unit_key_file: Path = Field(default_factory=lambda values: Path(_below(values, "unit.key")))
-    """The key that seals byte code in the store."""
+    """The key that seals byte code in the store; made when there is neither a key nor sealed byte code."""
+    unit_key: SecretStr | None = None
+    """The key itself as 64 hexadecimal digits, instead of the file; from the environment only."""
     vm_path: Path = Field(default_factory=_vm_path)
     """The interpreter; besides, CRUCIBLE_VM names it."""
     spare_children: int = Field(default=2, ge=0, le=64)
-    """Children that wait ready-forked."""
+    """Children that wait ready-forked at least; 0 keeps none."""
+    max_spare_children: int = Field(default_factory=lambda: max(8, 2 * _processors()), ge=0, le=256)
+    """And at most: in between, as many as executions have lately run at once."""
     max_concurrent_executions: int = Field(default_factory=lambda: max(64, 16 * _processors()), gt=0)
     """Of all principals together."""
     max_queued_executions: int = Field(default=1000, ge=0)
     """Executions that may wait beyond those."""
+    max_executions_memory: Bytes = Field(default_factory=lambda: ByteSize(_memory() * 3 // 4))
+    """What the memory limits of all running executions may add up to; by default three quarters of the machine's, or
+    of what its control group grants."""
     grace_period: Seconds = 10.0
     """How long a stopping server waits for what runs."""
     max_request_bytes: Bytes = ByteSize(4 * MIB)
     execution_retention: Seconds = 7 * 86400.0
-    """How long finished executions are kept at least."""
+    """How long finished executions are kept, unless `max_stored_executions` is reached."""
+    max_stored_executions: int = Field(default=1_000_000, gt=0)
+    """Finished executions beyond these are deleted, the oldest first."""
+    script_retention: Seconds = 30 * 86400.0
+    """How long a script without a name is kept after its last use."""
+    max_stored_scripts: int = Field(default=100_000, gt=0)
+    """Scripts without a name beyond these are deleted, the least recently used first."""
     allow_development: bool = False
     log_format: Literal["console", "json"] = "console"
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
@@ -173,6 +216,14 @@ class ServerConfig(BaseSettings):
                 "authentication, so whoever reaches the port can run scripts. Put a proxy that has both "
                 "before it, or set `allow_insecure_listen = true` where the network itself is trusted"
             )
+        return value
+
+    @field_validator("unit_key")
+    @classmethod
+    def _check_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _KEY.fullmatch(value.get_secret_value()):
+            length = len(value.get_secret_value())
+            raise ValueError(f"expected 64 hexadecimal digits (`openssl rand -hex 32` makes them), got {length} others")
         return value
 
     @field_validator("data_dir", "unit_key_file", "vm_path")

@@ -53,6 +53,11 @@ def stored_limits(limits: Limits) -> bytes:
     return to_message(limits).SerializeToString()
 
 
+def reserved_memory(limits: Limits) -> int:
+    """What an execution counts for in the admission by memory, in bytes."""
+    return 0 if limits.max_memory_bytes is None else limits.max_memory_bytes
+
+
 def widest_heap(limits: Iterable[Limits]) -> int:
     """The heap that a spare needs so that it can become the child of any of these."""
     return max(_heap(each) for each in limits)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from crucible.v1 import script_pb2
@@ -49,6 +49,8 @@ class UnitCache:
         self.hits = 0
         self.misses = 0
         self.evictions = 0
+        self.rejections = 0
+        """Units in the store that were not what this server sealed."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -62,6 +64,13 @@ class UnitCache:
         self.hits += 1
         self._entries.move_to_end(unit_key)
         return unit
+
+    def discard(self, unit_keys: Iterable[str]) -> None:
+        """Drops units whose scripts are gone, if they are there."""
+        for unit_key in unit_keys:
+            unit = self._entries.pop(unit_key, None)
+            if unit is not None:
+                self.bytes -= len(unit.unit)
 
     def put(self, unit: CompiledUnit) -> None:
         """Adds a unit and evicts what no longer fits; a unit larger than the whole cache is not kept."""

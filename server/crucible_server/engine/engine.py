@@ -15,18 +15,24 @@ from typing import Any
 
 import structlog
 
-from crucible.v1 import execution_pb2, server_info_pb2, value_pb2
+from crucible.v1 import execution_pb2, server_info_pb2
 from crucible.vm.v1 import zygote_pb2
-from crucible_server.engine import bounds, values
+from crucible_server.engine import bounds, results
 from crucible_server.engine.admission import Admission, Ticket
-from crucible_server.engine.cache import CompiledUnit, UnitCache
-from crucible_server.engine.execution import Execution, State, bind_arguments
+from crucible_server.engine.cache import UnitCache
+from crucible_server.engine.catalog import Catalog
+from crucible_server.engine.execution import Execution, bind
+from crucible_server.engine.figures import Figures
+from crucible_server.engine.history import History
 from crucible_server.engine.host_calls import HostCalls
 from crucible_server.engine.identity import UnitSeal, request_hash
 from crucible_server.engine.interpreter import Interpreter
 from crucible_server.engine.job import Kind
-from crucible_server.engine.output import OutputChunk, OutputLog
+from crucible_server.engine.output import Output, OutputChunk, StoredOutput
+from crucible_server.engine.results import State
 from crucible_server.engine.scripts import Scripts
+from crucible_server.engine.spares import SpareTarget
+from crucible_server.engine.upkeep import Retention, Upkeep
 from crucible_server.errors import ErrorKind, ServiceError, invalid, unavailable
 from crucible_server.policy.grants import Grant
 from crucible_server.store import ExecutionRecord, Store
@@ -34,7 +40,6 @@ from crucible_server.store import ExecutionRecord, Store
 Status = server_info_pb2.ServiceStatus
 _EXECUTION_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}\Z")
 _COMPILERS_PER_PROCESSOR = 2
-_INTERRUPTED = "the server stopped while the script ran; it was not run again"
 
 log = structlog.get_logger()
 
@@ -45,12 +50,15 @@ class EngineSettings:
 
     vm_path: Path
     spare_children: int
+    max_spare_children: int
     spare_limits: zygote_pb2.ChildLimits
     max_concurrent_executions: int
     max_queued_executions: int
+    max_executions_memory: int
+    is_caching: bool
     cache_entries: int
     cache_bytes: int
-    retention_ns: int
+    retention: Retention
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +76,30 @@ class Engine:
         self._settings = settings
         self.store = store
         self.interpreter = Interpreter(
-            settings.vm_path, settings.spare_children, settings.spare_limits, load=lambda: len(self._live)
+            settings.vm_path,
+            SpareTarget(settings.spare_children, settings.max_spare_children),
+            settings.spare_limits,
+            load=lambda: len(self._live),
         )
         cache = UnitCache(settings.cache_entries, settings.cache_bytes)
         most = _COMPILERS_PER_PROCESSOR * len(os.sched_getaffinity(0))
         compilers = Admission("compilers", most, settings.max_queued_executions)
-        self.scripts = Scripts(self.interpreter, compilers, store, seal, cache)
-        self.admission = Admission("executions", settings.max_concurrent_executions, settings.max_queued_executions)
+        self.scripts = Scripts(self.interpreter, compilers, store, seal, cache, is_caching=settings.is_caching)
+        self.catalog = Catalog(store, self.scripts)
+        self.admission = Admission(
+            "executions",
+            settings.max_concurrent_executions,
+            settings.max_queued_executions,
+            settings.max_executions_memory,
+        )
         self.host_calls = HostCalls()
+        self.figures = Figures()
         self.instance_id = secrets.token_hex(8)
         self.status: Status = Status.SERVICE_STATUS_STARTING
         self.on_status: Callable[[Status], None] = lambda _: None
-        self.total_executions = 0
-        self.successful_executions = 0
         self._live: dict[tuple[str, str], Execution] = {}
+        self.history = History(store, self._live)
+        self.upkeep = Upkeep(store, self.scripts, self.interpreter, settings.retention)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -98,9 +116,13 @@ class Engine:
     async def start(self) -> None:
         """Starts the interpreter and settles what an earlier run left unfinished."""
         await self.interpreter.start()
-        interrupted = await self.store.interrupt_unfinished(time.time_ns(), _interrupted_result)
+        now = time.time_ns()
+        interrupted = await self.store.interrupt_unfinished(
+            now, results.interrupted, now + self._settings.retention.executions_ns
+        )
         if interrupted:
             log.warning("executions_interrupted", count=interrupted)
+        await self.upkeep.start()
         self._set_status(Status.SERVICE_STATUS_HEALTHY)
 
     def resume(self) -> None:
@@ -139,7 +161,7 @@ class Engine:
             return 0
         ended = len(self._live)
         for execution in list(self._live.values()):
-            execution.end(Kind.EXECUTION_ERROR_KIND_INTERRUPTED, _INTERRUPTED)
+            execution.end(Kind.EXECUTION_ERROR_KIND_INTERRUPTED, results.INTERRUPTED)
         await self._idle.wait()
         if self.status == Status.SERVICE_STATUS_STOPPING:
             self._set_status(Status.SERVICE_STATUS_STOPPED)
@@ -151,6 +173,7 @@ class Engine:
         await self.drain(grace)
         if self._tasks:
             await asyncio.wait(self._tasks)
+        await self.upkeep.stop()
         await self.interpreter.stop()
 
     def _set_status(self, status: Status) -> None:
@@ -194,13 +217,15 @@ class Engine:
             raise invalid("context.seed", f"expected 32 bytes or none, got {len(context.seed)}")
         unit = await self.scripts.resolve(context, grant)
         function = context.function or "main"
-        arguments = _bind(context, unit, function)
+        arguments = bind(context, unit, function)
         # Compiling took a while: the same id may have come in again, or the server may be stopping now.
         if (twin := self._live.get((grant.tenant, execution_id))) is not None:
             return self._join(twin.record, digest), False
         self.require_running()
         now = time.time_ns()
-        ticket = self.admission.enter(grant.principal, grant.limits.max_concurrent_operations)
+        ticket = self.admission.enter(
+            grant.principal, grant.limits.max_concurrent_operations, bounds.reserved_memory(grant.limits)
+        )
         record = ExecutionRecord(
             tenant=grant.tenant,
             execution_id=execution_id,
@@ -222,8 +247,9 @@ class Engine:
             last_sequence=0,
             limits=bounds.stored_limits(grant.limits),
             redacted=False,
+            return_value=None,
         )
-        execution = Execution(record, context, grant, unit, arguments)
+        execution = Execution(record, context, grant, unit, arguments, self.store)
         self._live[grant.tenant, execution_id] = execution
         self._idle.clear()
         task = asyncio.get_running_loop().create_task(self._run(execution, ticket))
@@ -256,13 +282,14 @@ class Engine:
                 f"the execution, with its time in the queue, took longer than {patience:g} s (operation_timeout)",
             )
         try:
-            if not await execution.begin(self.store):
+            if not await execution.begin():
                 return
             if not ticket.running and await execution.wait_turn(ticket.turn):
                 self.store.mark_running(record.tenant, record.execution_id, time.time_ns())
-            await execution.run(self.interpreter, self.store, self.host_calls, self._settings.retention_ns)
-            self.total_executions += 1
-            self.successful_executions += execution.finished.result().success
+            await execution.run(self.interpreter, self.host_calls, self._settings.retention.executions_ns)
+            if execution.unstored is not None:
+                self.upkeep.store_later(execution.unstored)
+            self.figures.ended(execution.finished.result())
         except Exception:
             log.exception("execution_failed", execution_id=record.execution_id)
         finally:
@@ -294,7 +321,7 @@ class Engine:
             )
         return Observed(record, self._live.get((tenant, execution_id)))
 
-    async def result(self, observed: Observed) -> tuple[execution_pb2.ExecutionResult, OutputLog]:
+    async def result(self, observed: Observed) -> tuple[execution_pb2.ExecutionResult, Output]:
         """Waits for the end of an execution; its result, without output, and its output."""
         if observed.live is not None:
             return await asyncio.shield(observed.live.finished), observed.live.output
@@ -305,12 +332,17 @@ class Engine:
             if fresh is None or fresh.result is None:
                 raise unavailable("the end of the execution is not stored yet; ask again")
             record = fresh
-        output = await self.stored_output(record)
-        return execution_pb2.ExecutionResult.FromString(record.result or b""), output
+        result = results.merge(record)
+        return result, self._stored_output(record, result)
 
-    async def stored_output(self, record: ExecutionRecord) -> OutputLog:
-        """The output of an execution that has ended."""
-        return OutputLog.load(await self.store.get_output(record.tenant, record.execution_id))
+    def _stored_output(self, record: ExecutionRecord, result: execution_pb2.ExecutionResult) -> Output:
+        tenant, execution_id = record.tenant, record.execution_id
+        return StoredOutput(
+            result,
+            record.last_sequence,
+            lambda after: self.store.get_output(tenant, execution_id, after),
+            lambda is_stderr, after: self.store.get_output_of(tenant, execution_id, is_stderr, after),
+        )
 
     async def follow(
         self, observed: Observed, after: int, skip_output: bool = False
@@ -321,7 +353,7 @@ class Engine:
                 yield chunk
         result, output = await self.result(observed)
         if observed.live is None and not skip_output:
-            for chunk in output.chunks[after:]:
+            async for chunk in output.follow(after):
                 yield chunk
         yield output.last_sequence + 1, result
 
@@ -344,31 +376,6 @@ class Engine:
             )
 
 
-def _bind(context: execution_pb2.ExecutionContext, unit: CompiledUnit, name: str) -> list[value_pb2.Value]:
-    function = unit.functions.get(name)
-    if function is None or not function.is_public:
-        public = [f.name for f in unit.script.functions if f.is_public]
-        raise invalid(
-            "context.function",
-            f"expected a function declared `pub fn`, got {name[:80]!r}; the script's public functions are: "
-            + (", ".join(public[:16]) or "none"),
-        )
-    arguments = dict(context.arguments)
-    try:
-        if context.arguments_json:
-            if arguments:
-                raise invalid("context.arguments_json", "expected either this or `arguments`, got both")
-            arguments = values.from_json(context.arguments_json, "context.arguments_json")
-        for key, value in arguments.items():
-            values.check(value, f'context.arguments["{key}"]')
-    except values.InvalidValueError as error:
-        raise invalid(error.path, error.description) from None
-    ordered, wrong = bind_arguments(function, arguments)
-    if wrong:
-        raise invalid("context.arguments", wrong)
-    return ordered
-
-
 def _without_source(context: execution_pb2.ExecutionContext) -> bytes:
     if not context.HasField("source"):
         return context.SerializeToString()
@@ -376,10 +383,3 @@ def _without_source(context: execution_pb2.ExecutionContext) -> bytes:
     copy.CopyFrom(context)
     copy.ClearField("source")
     return copy.SerializeToString()
-
-
-def _interrupted_result(record: ExecutionRecord) -> bytes:
-    result = execution_pb2.ExecutionResult(execution_id=record.execution_id, script_id=record.script_id)
-    result.error.kind = Kind.EXECUTION_ERROR_KIND_INTERRUPTED
-    result.error.message = _INTERRUPTED
-    return result.SerializeToString()

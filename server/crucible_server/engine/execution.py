@@ -8,22 +8,16 @@ import time
 
 from crucible.v1 import execution_pb2, script_pb2, value_pb2
 from crucible.vm.v1 import child_pb2
-from crucible_server.engine import bounds
+from crucible_server.engine import bounds, values
 from crucible_server.engine.cache import CompiledUnit
 from crucible_server.engine.host_calls import HostCalls
 from crucible_server.engine.interpreter import Interpreter
 from crucible_server.engine.job import OUTPUT_CREDIT, Ending, Job, Kind
 from crucible_server.engine.output import OutputLog
-from crucible_server.errors import ServiceError, unavailable
+from crucible_server.engine.results import State, split, state_of
+from crucible_server.errors import ServiceError, invalid, unavailable
 from crucible_server.policy.grants import Grant
-from crucible_server.store import ExecutionEnd, ExecutionRecord, Store
-
-State = execution_pb2.ExecutionState
-
-_END_STATES = {
-    Kind.EXECUTION_ERROR_KIND_CANCELLED: State.EXECUTION_STATE_CANCELLED,
-    Kind.EXECUTION_ERROR_KIND_INTERRUPTED: State.EXECUTION_STATE_INTERRUPTED,
-}
+from crucible_server.store import ExecutionEnd, ExecutionRecord, OutputSegment, Store, StoreError, StoreErrorKind
 
 
 class Execution:
@@ -36,15 +30,19 @@ class Execution:
         grant: Grant,
         unit: CompiledUnit,
         arguments: list[value_pb2.Value],
+        store: Store,
     ) -> None:
         self.record = record
         self.grant = grant
-        self.output = OutputLog()
+        self.output = OutputLog(self._keep, self._load)
+        self._store = store
         loop = asyncio.get_running_loop()
         self.begun: asyncio.Future[ExecutionRecord | None] = loop.create_future()
         """Set once the record is committed: to None, or to the record that has this id already."""
         self.finished: asyncio.Future[execution_pb2.ExecutionResult] = loop.create_future()
         """Set once the end is committed."""
+        self.unstored: ExecutionEnd | None = None
+        """Its end, when the store would not take it: to be tried again."""
         self.started_ns = 0
         self._ending: Ending | None = None
         self._waiting: asyncio.Future[None] | None = None
@@ -79,10 +77,16 @@ class Execution:
         elif self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 
-    async def begin(self, store: Store) -> bool:
+    async def _keep(self, segment: OutputSegment) -> None:
+        await self._store.append_output(self.record.tenant, self.record.execution_id, segment)
+
+    async def _load(self, after: int) -> OutputSegment | None:
+        return await self._store.get_output(self.record.tenant, self.record.execution_id, after)
+
+    async def begin(self) -> bool:
         """Commits the record; False when the id is taken. Raises StoreError when it cannot be stored."""
         try:
-            existing = await store.begin_execution(self.record)
+            existing = await self._store.begin_execution(self.record)
         except BaseException as error:
             self.begun.set_exception(error)
             self.finished.set_exception(error)
@@ -102,24 +106,18 @@ class Execution:
         await asyncio.wait((turn, self._waiting), return_when=asyncio.FIRST_COMPLETED)
         return self._ending is None
 
-    async def run(self, interpreter: Interpreter, store: Store, host_calls: HostCalls, retention_ns: int) -> None:
+    async def run(self, interpreter: Interpreter, host_calls: HostCalls, retention_ns: int) -> None:
         """Runs the script and stores the end; sets `finished` then, or with the error if it cannot be stored."""
         try:
             result = await self._result(interpreter, host_calls)
-            end_time = time.time_ns()
-            await store.finish_execution(
-                ExecutionEnd(
-                    tenant=self.record.tenant,
-                    execution_id=self.record.execution_id,
-                    state=state_of(result),
-                    start_time=self.started_ns or None,
-                    end_time=end_time,
-                    expire_time=end_time + retention_ns,
-                    result=result.SerializeToString(),
-                    output=self.output.dump() if self.output.chunks else b"",
-                    last_sequence=self.output.last_sequence,
-                )
-            )
+            rest = await self.output.settle()
+            end = self._end_of(result, rest, retention_ns)
+            try:
+                await self._store.finish_execution(end)
+            except StoreError as error:
+                if error.kind is not StoreErrorKind.CONFLICT:
+                    self.unstored = end
+                raise
             self.finished.set_result(result)
         except BaseException as error:
             if not self.finished.done():
@@ -128,6 +126,28 @@ class Execution:
                 raise
         finally:
             self.output.close()
+
+    def _end_of(
+        self, result: execution_pb2.ExecutionResult, output: OutputSegment | None, retention_ns: int
+    ) -> ExecutionEnd:
+        end_time = time.time_ns()
+        stored, value = split(result)
+        return ExecutionEnd(
+            tenant=self.record.tenant,
+            execution_id=self.record.execution_id,
+            script_id=self.record.script_id,
+            state=state_of(result),
+            start_time=self.started_ns or None,
+            end_time=end_time,
+            expire_time=end_time + retention_ns,
+            result=stored,
+            return_value=value,
+            output=output,
+            last_sequence=self.output.last_sequence,
+            success=result.success,
+            execution_time_ns=result.execution_time.ToNanoseconds(),
+            memory_bytes=result.resource_usage.memory_bytes,
+        )
 
     def _hand_over(self, job: Job) -> None:
         # It may have been ended while its child was being made.
@@ -176,14 +196,33 @@ def _fail(result: execution_pb2.ExecutionResult, kind: Kind, message: str) -> No
     result.error.message = message
 
 
-def state_of(result: execution_pb2.ExecutionResult) -> State:
-    """The end state that a result stands for."""
-    if result.success:
-        return State.EXECUTION_STATE_SUCCEEDED
-    return _END_STATES.get(result.error.kind, State.EXECUTION_STATE_FAILED)
+def bind(context: execution_pb2.ExecutionContext, unit: CompiledUnit, name: str) -> list[value_pb2.Value]:
+    """The arguments of an execution in the order of the parameters. Raises ServiceError (VALIDATION_ERROR)."""
+    function = unit.functions.get(name)
+    if function is None or not function.is_public:
+        public = [f.name for f in unit.script.functions if f.is_public]
+        raise invalid(
+            "context.function",
+            f"expected a function declared `pub fn`, got {name[:80]!r}; the script's public functions are: "
+            + (", ".join(public[:16]) or "none"),
+        )
+    arguments = dict(context.arguments)
+    try:
+        if context.arguments_json:
+            if arguments:
+                raise invalid("context.arguments_json", "expected either this or `arguments`, got both")
+            arguments = values.from_json(context.arguments_json, "context.arguments_json")
+        for key, value in arguments.items():
+            values.check(value, f'context.arguments["{key}"]')
+    except values.InvalidValueError as error:
+        raise invalid(error.path, error.description) from None
+    ordered, wrong = _in_order(function, arguments)
+    if wrong:
+        raise invalid("context.arguments", wrong)
+    return ordered
 
 
-def bind_arguments(
+def _in_order(
     function: script_pb2.FunctionInfo, arguments: dict[str, value_pb2.Value]
 ) -> tuple[list[value_pb2.Value], str]:
     """Arguments in the order of the parameters, and what is wrong with them: empty when nothing is."""

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from crucible.v1 import execution_pb2, script_pb2
 from crucible_server.errors import ErrorKind, ServiceError
+from crucible_server.store import UnitRecord
 
-UNIT_FORMAT = "1"
+UNIT_FORMAT = "2"
 """Changes with the meaning of the fields below: every older unit is then compiled anew."""
 
 
@@ -43,6 +44,11 @@ class Toolchain:
     vm_version: str
     rune_version: str
     patch_level: str
+
+    @property
+    def name(self) -> str:
+        """All of it in one word, as the store notes it with byte code."""
+        return f"{UNIT_FORMAT}/{self.vm_version}/{self.rune_version}/{self.patch_level}"
 
 
 @lru_cache(maxsize=4096)
@@ -82,39 +88,66 @@ class UnitSeal:
     def __init__(self, key: bytes) -> None:
         self._key = key
 
-    @classmethod
-    def open(cls, path: Path) -> UnitSeal:
-        """Reads the key file, or makes one that only its owner can read.
+    @property
+    def key_id(self) -> bytes:
+        """Tells keys apart without giving one away: 32 bytes."""
+        return hmac.digest(self._key, b"crucible key id", "sha256")
 
-        Raises ServiceError (CONFIGURATION_ERROR) when others can read it or it is not a key.
+    @classmethod
+    def of_text(cls, text: str) -> UnitSeal:
+        """The seal under a key given as 64 hexadecimal digits."""
+        return cls(bytes.fromhex(text))
+
+    @classmethod
+    def open(cls, path: Path, *, may_create: bool = True) -> UnitSeal:
+        """Reads the key file, or makes one that only its owner can read when there is none and it may.
+
+        Raises ServiceError (CONFIGURATION_ERROR) when there is none, others can read it or it is not a key.
         """
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            pass
-        except OSError as error:
-            raise _bad_key(path, str(error)) from error
-        else:
-            with os.fdopen(handle, "wb") as new:
-                new.write(secrets.token_bytes(32))
+        if may_create:
+            _create(path)
         try:
             mode = path.stat().st_mode
             key = path.read_bytes()
+        except FileNotFoundError:
+            raise _bad_key(
+                path,
+                "the file is missing, and the store holds byte code that was sealed under it. Put it back, or run "
+                "`crucible store reseal`: that makes a new key and drops the byte code, which is then compiled anew "
+                "from the stored sources; nothing else is lost",
+            ) from None
         except OSError as error:
             raise _bad_key(path, str(error)) from error
         if mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise _bad_key(path, f"others may read it (mode {stat.S_IMODE(mode):04o}); run `chmod 600` on it")
         if len(key) != 32:
-            raise _bad_key(path, f"expected 32 bytes, found {len(key)}; delete it to have a new one made")
+            raise _bad_key(
+                path,
+                f"expected 32 bytes, found {len(key)}. Put the right file back, or delete it and run `crucible store "
+                "reseal`",
+            )
         return cls(key)
 
-    def seal(self, key: str, unit: bytes) -> bytes:
-        """The seal of a unit under its unit key: 32 bytes."""
-        return hmac.digest(self._key, key.encode() + b"\0" + unit, "sha256")
+    def seal(self, key: str, compiled: bytes, unit: bytes) -> bytes:
+        """The seal of a unit and of what is known of it, under its unit key: 32 bytes."""
+        # With its length: neither can run into the other.
+        length = len(compiled).to_bytes(8, "little")
+        return hmac.digest(self._key, b"".join((key.encode(), b"\0", length, compiled, unit)), "sha256")
 
-    def is_valid(self, key: str, unit: bytes, mac: bytes) -> bool:
-        """Whether `mac` is the seal that `seal` gave."""
-        return hmac.compare_digest(self.seal(key, unit), mac)
+    def is_valid(self, unit: UnitRecord) -> bool:
+        """Whether a stored unit is what `seal` sealed."""
+        return hmac.compare_digest(self.seal(unit.unit_key, unit.compiled, unit.unit), unit.mac)
+
+
+def _create(path: Path) -> None:
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise _bad_key(path, str(error)) from error
+    with os.fdopen(handle, "wb") as new:
+        new.write(secrets.token_bytes(32))
 
 
 def _bad_key(path: Path, why: str) -> ServiceError:

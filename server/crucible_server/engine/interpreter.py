@@ -14,6 +14,7 @@ import structlog
 
 from crucible.vm.v1 import zygote_pb2
 from crucible_server.engine.child import Child
+from crucible_server.engine.spares import SpareTarget
 from crucible_server.engine.zygote import Zygote
 from crucible_server.errors import ServiceError, unavailable
 
@@ -31,13 +32,13 @@ class Interpreter:
     def __init__(
         self,
         vm_path: Path,
-        spares: int,
+        spares: SpareTarget,
         spare_limits: zygote_pb2.ChildLimits,
         load: Callable[[], int] = lambda: 0,
     ) -> None:
         """`load` tells how many jobs there are, those included that wait or are being concluded."""
         self._vm_path = vm_path
-        self._wanted_spares = spares
+        self._target = spares
         self._spare_limits = spare_limits
         self._spares: deque[Child] = deque()
         self._zygote: Zygote | None = None
@@ -52,6 +53,16 @@ class Interpreter:
         """What the zygote said of itself: versions, layers, modules."""
         self.restarts = 0
         """Zygotes that died and were replaced."""
+        self.restart_times: deque[float] = deque(maxlen=3)
+        """When the latest of them were, on the monotonic clock in seconds."""
+        self.busy = 0
+        """Children that have a job."""
+        self.spare_hits = 0
+        """Jobs that found a spare."""
+        self.spare_misses = 0
+        """Jobs for which a child was forked."""
+        self.forks = 0
+        """Children that zygotes were asked for, spares included."""
 
     @property
     def alive(self) -> bool:
@@ -64,6 +75,11 @@ class Interpreter:
         return self._zygote.pid if self._zygote else 0
 
     @property
+    def child_pids(self) -> list[int]:
+        """Process ids of all children, spares included."""
+        return self._zygote.child_pids if self._zygote else []
+
+    @property
     def spare_count(self) -> int:
         """Spares that are ready."""
         return len(self._spares)
@@ -71,7 +87,8 @@ class Interpreter:
     @property
     def spares_ready(self) -> bool:
         """Whether as many spares as wanted wait for a job."""
-        return len(self._spares) >= self._wanted_spares and all(child.spawned.done() for child in self._spares)
+        wanted = self._target.wanted(asyncio.get_running_loop().time())
+        return len(self._spares) >= wanted and all(child.spawned.done() for child in self._spares)
 
     async def start(self) -> None:
         """Starts the first zygote. Raises ServiceError when it cannot be had."""
@@ -121,22 +138,27 @@ class Interpreter:
                 if child.ended.done() or child.exited is not None:
                     continue
                 zygote.assign(child, limits)
-                self._refill_after(child)
+                self.spare_hits += 1
+                self._drawn(child)
                 return child
         child = zygote.spawn(limits)
-        self._refill_after(child)
+        self.forks += 1
+        self.spare_misses += 1
+        self._drawn(child)
         return child
 
     def _fits_spare(self, limits: zygote_pb2.ChildLimits) -> bool:
         widest = self._spare_limits.heap_bytes
         return not widest or 0 < limits.heap_bytes <= widest
 
-    def _refill_after(self, child: Child) -> None:
-        # Not at once: the zygote that forks a spare cannot tell meanwhile that this child has ended, which for a short
-        # job is what its caller waits for.
+    def _drawn(self, child: Child) -> None:
+        # Refilled not at once: the zygote that forks a spare cannot tell meanwhile that this child has ended, which for
+        # a short job is what its caller waits for.
         child.on_end = self._job_ended
         loop = asyncio.get_running_loop()
+        self.busy += 1
         self._last_draw = loop.time()
+        self._target.drawn(self._last_draw, self.busy)
         if self._refill_timer is None:
             self._refill_timer = loop.call_later(_REFILL_DELAY, self._refill_when_calm)
 
@@ -150,6 +172,7 @@ class Interpreter:
             self._refill()
 
     def _job_ended(self, _child: Child) -> None:
+        self.busy -= 1
         # While there is work for every processor, making a spare costs more than it saves. Whoever waits for this job
         # comes first in any case.
         if self._load() <= self._processors:
@@ -159,13 +182,23 @@ class Interpreter:
         zygote = self._zygote
         if zygote is None or self._stopped:
             return
-        for _ in range(self._wanted_spares - len(self._spares)):
+        wanted = self._target.wanted(asyncio.get_running_loop().time())
+        for _ in range(wanted - len(self._spares)):
             if zygote.dead:
                 return
+            self.forks += 1
             child = zygote.spawn(self._spare_limits, is_spare=True)
             child.on_end = self._spare_ended
             self._spares.append(child)
             child.spawned.add_done_callback(partial(self._spare_spawned, child))
+
+    def trim_spares(self) -> None:
+        """Ends the spares that the load no longer asks for."""
+        wanted = self._target.wanted(asyncio.get_running_loop().time())
+        while len(self._spares) > wanted:
+            child = self._spares.pop()
+            child.on_end = None
+            child.kill()
 
     def _spare_spawned(self, child: Child, done: asyncio.Future[None]) -> None:
         if (done.cancelled() or done.exception() is not None) and child in self._spares:
@@ -203,6 +236,7 @@ class Interpreter:
                 backoff = min(backoff * 2, _MAX_BACKOFF)
                 continue
             self.restarts += 1
+            self.restart_times.append(time.monotonic())
             log.info("zygote_restarted", pid=self.zygote_pid, seconds=round(time.monotonic() - started, 3))
             return
 

@@ -63,7 +63,8 @@ class Ending:
 class Job:
     """Runs once. After `run`, exactly one of `result` and `failure` is set."""
 
-    def __init__(self, start: child_pb2.Start, output: OutputLog, host_call: HostCallHandler | None) -> None:
+    def __init__(self, start: child_pb2.Start, output: OutputLog | None, host_call: HostCallHandler | None) -> None:
+        """Without `output` or `host_call` the job may not write or call."""
         self.start = start
         self.output = output
         self.result: child_pb2.ExecuteResult | child_pb2.CompileResult | None = None
@@ -92,6 +93,8 @@ class Job:
             child.max_frame_bytes = 64 * 1024 * 1024
         if self._ending is not None:
             child.kill()
+        if self.output is not None:
+            self.output.on_room = self._credit
         child.start(self.start, self)
         try:
             await child.ended
@@ -121,8 +124,8 @@ class Job:
         self._frames += 1
         if self._frames > _FRAME_BURST + FRAMES_PER_SECOND * (time.monotonic() - self._started):
             raise FrameError(f"more than {FRAMES_PER_SECOND} frames a second")
-        if kind == "output":
-            self._on_output(frame.output)
+        if kind == "output" and self.output is not None:
+            self._on_output(frame.output, self.output)
         elif kind == "host_call" and self._host_call is not None:
             self._on_host_call(frame.host_call)
         elif kind == "execute_result" and self.start.WhichOneof("job") == "execute":
@@ -133,7 +136,7 @@ class Job:
             raise FrameError(f"{kind or 'an empty frame'} does not belong to this job")
         return self.result is not None
 
-    def _on_output(self, output: child_pb2.Output) -> None:
+    def _on_output(self, output: child_pb2.Output, log: OutputLog) -> None:
         size = len(output.data)
         if not 0 < size <= _MAX_OUTPUT_FRAME:
             raise FrameError(f"output of {size} bytes in one frame")
@@ -142,11 +145,22 @@ class Job:
         except UnicodeDecodeError:
             raise FrameError("output that is not UTF-8") from None
         limit = self._limits.output_bytes
-        if limit and self.output.total_bytes + size > limit:
+        if limit and log.total_bytes + size > limit:
             raise FrameError("more output than its limit")
-        self.output.append(output.is_stderr, text, size)
         self._uncredited += size
-        if self._uncredited >= _CREDIT_STEP and self._child is not None:
+        if self._uncredited > OUTPUT_CREDIT:
+            raise FrameError("more output than its credit")
+        log.append(output.is_stderr, text, size)
+        self._credit()
+
+    def _credit(self) -> None:
+        log = self.output
+        if log is None or self._child is None:
+            return
+        if log.failure is not None:
+            message = f"its output could not be stored: {log.failure.message}"
+            self.end(Ending(Kind.EXECUTION_ERROR_KIND_INTERNAL, message))
+        elif self._uncredited >= _CREDIT_STEP and not log.is_congested:
             credit = child_pb2.OutputCredit(bytes=self._uncredited)
             self._uncredited = 0
             self._child.send(child_pb2.ServerFrame(output_credit=credit))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
-from crucible.v1 import execution_pb2, script_pb2
+from crucible.v1 import execution_pb2, script_pb2, script_service_pb2
 from crucible.vm.v1 import child_pb2
 from crucible_server.engine import bounds
 from crucible_server.engine.admission import Admission
@@ -19,17 +20,15 @@ from crucible_server.engine.cache import CompiledUnit, UnitCache
 from crucible_server.engine.identity import Toolchain, UnitSeal, script_id, unit_key
 from crucible_server.engine.interpreter import Interpreter
 from crucible_server.engine.job import Job, Kind
-from crucible_server.engine.output import OutputLog
+from crucible_server.engine.sources import check_name, check_source, source_size
 from crucible_server.errors import ErrorKind, FieldViolation, ServiceError, invalid
 from crucible_server.policy.grants import Grant
-from crucible_server.policy.levels import Limits
 from crucible_server.store import ScriptRecord, Store, UnitRecord
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,127}\Z")
 _MAX_VIOLATIONS = 16
-_MAX_PATH_BYTES = 255
-_MAX_FILES = 1000
 _MAX_RENDERED = 64 * 1024
+# Scripts that are known to be stored for a principal; any other is stored once more, which changes nothing.
+_MAX_REFERENCES = 10_000
 
 # Ends of a compile child that are the source's doing: reported as a diagnostic rather than as a fault.
 _LIMIT_CODES = {
@@ -54,20 +53,44 @@ class Compilation:
     cached: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Byte code that is asked for. Without a source it has to be stored."""
+
+    unit_key: str
+    script_id: str
+    source: script_pb2.ScriptSource | None
+    force: bool
+
+
 class Scripts:
     """Finds byte code in memory, then in the store, and compiles what is in neither."""
 
     def __init__(
-        self, interpreter: Interpreter, admission: Admission, store: Store, seal: UnitSeal, cache: UnitCache
+        self,
+        interpreter: Interpreter,
+        admission: Admission,
+        store: Store,
+        seal: UnitSeal,
+        cache: UnitCache,
+        *,
+        is_caching: bool,
     ) -> None:
+        """Without `is_caching` every call compiles, and byte code is not stored."""
         self._interpreter = interpreter
         self._admission = admission
         self._store = store
         self._seal = seal
+        self._is_caching = is_caching
         self.cache = cache
-        self._compiling: dict[str, asyncio.Task[Compilation]] = {}
+        self._obtaining: dict[tuple[str, bool, bool], asyncio.Task[Compilation]] = {}
+        self._references: OrderedDict[tuple[str, str, str], None] = OrderedDict()
+        self._used: dict[tuple[str, str], int] = {}
+        self._forgettings = 0
         self.compilations = 0
         self.failed_compilations = 0
+        self.compile_seconds = 0.0
+        """Of all compilations together."""
 
     @property
     def toolchain(self) -> Toolchain:
@@ -83,27 +106,18 @@ class Scripts:
         Raises ServiceError for a malformed source or name and when no compiler can be had, not for a source that
         does not compile.
         """
-        _check_source(source, grant.limits)
+        check_source(source, grant.limits)
         if name:
             check_name(name, "context.name")
         script = script_id(source)
         key = unit_key(grant.tenant, script, self.toolchain, grant.modules)
-        if not force:
-            unit = await self._find(key, grant.tenant, script)
-            if unit is not None:
-                if name:
-                    await self._store.put_script(self._record(source, grant, unit), None, name)
-                return Compilation(unit, unit.diagnostics, unit.rendered, cached=True)
-        # A stampede on one cold script compiles once; a caller that leaves does not take the others' result along.
-        task = self._compiling.get(key)
-        if task is None:
-            task = asyncio.create_task(self._compile(source, grant, script, key, name))
-            self._compiling[key] = task
-            task.add_done_callback(lambda _: self._compiling.pop(key, None))
-            return await asyncio.shield(task)
-        compilation = await asyncio.shield(task)
-        if name and compilation.unit is not None:
-            await self._store.put_script(self._record(source, grant, compilation.unit), None, name)
+        compilation = await self._obtain(_Wanted(key, script, source, force), grant)
+        unit = compilation.unit
+        if unit is not None:
+            self._used[grant.tenant, script] = time.time_ns()
+            if name or (grant.tenant, script, grant.principal) not in self._references:
+                await self._store.put_script(self._record(source, grant, unit), None, name or None)
+                self._refer(grant, script)
         return compilation
 
     async def resolve(self, context: execution_pb2.ExecutionContext, grant: Grant) -> CompiledUnit:
@@ -122,41 +136,103 @@ class Scripts:
                 check_name(context.script_name, "context.script_name")
                 found = await self._store.resolve_name(grant.tenant, context.script_name)
                 if found is None:
-                    raise _not_found(f"no script has the name {context.script_name!r}")
+                    raise not_found(f"no script has the name {context.script_name!r}")
                 script = found
             key = unit_key(grant.tenant, script, self.toolchain, grant.modules)
-            unit = await self._find(key, grant.tenant, script)
-            if unit is not None:
-                return unit
-            record = await self._store.get_script(grant.tenant, script)
-            if record is None:
-                raise _not_found(f"no script has the id {script[:80]!r}")
-            compilation = await self.compile(script_pb2.ScriptSource.FromString(record.source), grant)
+            compilation = await self._obtain(_Wanted(key, script, None, False), grant)
         if compilation.unit is None:
             raise compilation_error(compilation)
         return compilation.unit
 
-    async def _find(self, key: str, tenant: str, script: str) -> CompiledUnit | None:
-        unit = self.cache.get(key)
-        if unit is not None:
-            return unit
+    def forget(self, tenant: str, script: str, unit_keys: Iterable[str]) -> None:
+        """A script is no longer stored: neither is its byte code to be found here."""
+        self._forgettings += 1
+        self.cache.discard(unit_keys)
+        self._used.pop((tenant, script), None)
+        for reference in [each for each in self._references if each[:2] == (tenant, script)]:
+            del self._references[reference]
+
+    def forget_units(self, unit_keys: Iterable[str]) -> None:
+        """Scripts with this byte code are no longer stored."""
+        self._forgettings += 1
+        self.cache.discard(unit_keys)
+        self._references.clear()
+
+    def flush_uses(self) -> None:
+        """Notes in the store when scripts were last used by being compiled; executions note it themselves."""
+        used, self._used = self._used, {}
+        self._store.touch_scripts([(*key, moment) for key, moment in used.items()])
+
+    def _refer(self, grant: Grant, script: str) -> None:
+        self._references[grant.tenant, script, grant.principal] = None
+        if len(self._references) > _MAX_REFERENCES:
+            self._references.popitem(last=False)
+
+    async def _obtain(self, wanted: _Wanted, grant: Grant) -> Compilation:
+        if self._is_caching and not wanted.force:
+            unit = self.cache.get(wanted.unit_key)
+            if unit is not None:
+                return Compilation(unit, unit.diagnostics, unit.rendered, cached=True)
+        # A stampede on one cold script compiles once; a caller that leaves does not take the others' result along.
+        # Whoever brings the source is not told that the script is not stored.
+        kind = (wanted.unit_key, wanted.source is None, wanted.force)
+        task = self._obtaining.get(kind)
+        if task is None:
+            task = asyncio.create_task(self._find_or_compile(wanted, grant))
+            self._obtaining[kind] = task
+            task.add_done_callback(partial(self._obtained, kind))
+        return await asyncio.shield(task)
+
+    def _obtained(self, kind: tuple[str, bool, bool], task: asyncio.Task[Compilation]) -> None:
+        self._obtaining.pop(kind, None)
+        # All who waited may have left.
+        if not task.cancelled():
+            task.exception()
+
+    async def _find_or_compile(self, wanted: _Wanted, grant: Grant) -> Compilation:
+        if self._is_caching and not wanted.force:
+            unit = await self._find(wanted)
+            if unit is not None:
+                return Compilation(unit, unit.diagnostics, unit.rendered, cached=True)
+        source = wanted.source
+        if source is None:
+            source = await self._stored_source(grant.tenant, wanted.script_id)
+        return await self._compile(source, grant, wanted)
+
+    async def _stored_source(self, tenant: str, script: str) -> script_pb2.ScriptSource:
+        record = await self._store.get_script(tenant, script)
+        if record is None:
+            raise not_found(f"no script has the id {script[:80]!r}")
+        source = script_pb2.ScriptSource.FromString(record.source)
+        if script_id(source) != script:
+            log.error("source_damaged", script_id=script)
+            raise ServiceError(
+                ErrorKind.ERROR_KIND_INTERNAL_ERROR,
+                f"the stored source of script {script} is not the one it was stored with; compile the script again, "
+                "and have the operator run `crucible store check`",
+            )
+        return source
+
+    async def _find(self, wanted: _Wanted) -> CompiledUnit | None:
+        key, forgettings = wanted.unit_key, self._forgettings
         stored = await self._store.get_unit(key)
         if stored is None:
             return None
-        record = await self._store.get_script(tenant, script)
-        if record is None:
+        if not self._seal.is_valid(stored):
+            self.cache.rejections += 1
+            log.error("unit_rejected", unit_key=key, script_id=wanted.script_id, reason="its seal is broken")
+            await self._store.drop_unit(key, stored.mac)
             return None
-        if not self._seal.is_valid(key, stored.unit, stored.mac):
-            log.error("unit_seal_broken", unit_key=key, script_id=script)
-            return None
-        compiled = script_pb2.CompiledScript.FromString(record.functions)
-        unit = CompiledUnit.of(key, stored.unit, compiled)
-        self.cache.put(unit)
+        compiled = script_service_pb2.CompileScriptResponse.FromString(stored.compiled)
+        unit = CompiledUnit.of(
+            key, stored.unit, compiled.script, tuple(compiled.diagnostics), compiled.rendered_diagnostics
+        )
+        # It may have been deleted since it was read.
+        if self._forgettings == forgettings:
+            self.cache.put(unit)
         return unit
 
-    async def _compile(
-        self, source: script_pb2.ScriptSource, grant: Grant, script: str, key: str, name: str
-    ) -> Compilation:
+    async def _compile(self, source: script_pb2.ScriptSource, grant: Grant, wanted: _Wanted) -> Compilation:
         start = child_pb2.Start(
             protocol_version=1,
             seed=secrets.token_bytes(32),
@@ -166,9 +242,10 @@ class Scripts:
             modules=grant.modules,
             compile=child_pb2.CompileJob(source=source),
         )
-        job = Job(start, OutputLog(), host_call=None)
+        job = Job(start, None, host_call=None)
         await self._run(job, grant)
         self.compilations += 1
+        self.compile_seconds += job.elapsed
         result = job.result
         if not isinstance(result, child_pb2.CompileResult):
             self.failed_compilations += 1
@@ -179,7 +256,7 @@ class Scripts:
             self.failed_compilations += 1
             return Compilation(None, diagnostics, rendered, cached=False)
         compiled = script_pb2.CompiledScript(
-            script_id=script,
+            script_id=wanted.script_id,
             functions=[f for f in result.functions if f.is_public] + [f for f in result.functions if not f.is_public],
             modules=result.modules,
             security_level=grant.level,
@@ -189,15 +266,30 @@ class Scripts:
             rune_patch_level=self.toolchain.patch_level,
         )
         compiled.compile_time.FromMicroseconds(result.compile_time_us)
-        unit = CompiledUnit.of(key, result.unit, compiled, diagnostics, rendered)
-        now = time.time_ns()
-        await self._store.put_script(
-            self._record(source, grant, unit),
-            UnitRecord(key, grant.tenant, script, unit.unit, self._seal.seal(key, unit.unit), now),
-            name or None,
-        )
-        self.cache.put(unit)
+        unit = CompiledUnit.of(wanted.unit_key, result.unit, compiled, diagnostics, rendered)
+        await self._store.put_script(self._record(source, grant, unit), self._sealed(unit, grant.tenant), None)
+        self._refer(grant, wanted.script_id)
+        if self._is_caching:
+            self.cache.put(unit)
         return Compilation(unit, diagnostics, rendered, cached=False)
+
+    def _sealed(self, unit: CompiledUnit, tenant: str) -> UnitRecord | None:
+        if not self._is_caching:
+            return None
+        compiled = script_service_pb2.CompileScriptResponse(
+            success=True, script=unit.script, diagnostics=unit.diagnostics, rendered_diagnostics=unit.rendered
+        ).SerializeToString()
+        mac = self._seal.seal(unit.unit_key, compiled, unit.unit)
+        return UnitRecord(
+            unit_key=unit.unit_key,
+            tenant=tenant,
+            script_id=unit.script_id,
+            toolchain=self.toolchain.name,
+            compiled=compiled,
+            unit=unit.unit,
+            mac=mac,
+            create_time=time.time_ns(),
+        )
 
     async def _run(self, job: Job, grant: Grant) -> None:
         # Few at once: a compiler keeps its processor busy. Apart from executions, so that long ones do not hold it up.
@@ -224,17 +316,6 @@ class Scripts:
         )
 
 
-def source_size(source: script_pb2.ScriptSource) -> int:
-    """Bytes of all files together."""
-    return len(source.source.encode()) + sum(len(text.encode()) for text in source.files.values())
-
-
-def check_name(name: str, field: str) -> None:
-    """Refuses what cannot be a script's name."""
-    if not _NAME.match(name):
-        raise invalid(field, f"expected 1 to 128 letters, digits, `_`, `-`, `.`, `/`, got {name[:80]!r}")
-
-
 def compilation_error(compilation: Compilation) -> ServiceError:
     """The error of a call that needed a script which does not compile."""
     errors = [d for d in compilation.diagnostics if d.severity == script_pb2.SEVERITY_ERROR]
@@ -257,31 +338,6 @@ def _with_hint(diagnostic: script_pb2.Diagnostic) -> str:
     return f"{diagnostic.message}; {diagnostic.hint}" if diagnostic.hint else diagnostic.message
 
 
-def _check_source(source: script_pb2.ScriptSource, limits: Limits) -> None:
-    if not source.source:
-        raise invalid("source.source", "expected the text of a script, got an empty one")
-    size = source_size(source)
-    if limits.max_source_bytes is not None and size > limits.max_source_bytes:
-        raise ServiceError(
-            ErrorKind.ERROR_KIND_RESOURCE_EXCEEDED,
-            f"source.source: expected at most {limits.max_source_bytes} bytes with all included files, got {size}",
-            quota="max_source_bytes",
-        )
-    if len(source.file_name.encode()) > _MAX_PATH_BYTES:
-        size = len(source.file_name.encode())
-        raise invalid("source.file_name", f"expected at most {_MAX_PATH_BYTES} bytes, got {size}")
-    if len(source.files) > _MAX_FILES:
-        raise invalid("source.files", f"expected at most {_MAX_FILES} files, got {len(source.files)}")
-    for path in source.files:
-        parts = path.split("/")
-        is_long = len(path.encode()) > _MAX_PATH_BYTES
-        if is_long or not path.endswith(".rn") or any(part in ("", ".", "..") for part in parts):
-            raise invalid(
-                f"source.files[{path[:80]!r}]",
-                f"expected a relative path such as `util.rn` or `util/mod.rn`, of at most {_MAX_PATH_BYTES} bytes",
-            )
-
-
 def _failed(job: Job) -> Compilation:
     failure = job.failure
     assert failure is not None
@@ -293,7 +349,8 @@ def _failed(job: Job) -> Compilation:
     return Compilation(None, (diagnostic,), f"error: {message}\n", cached=False)
 
 
-def _not_found(message: str) -> ServiceError:
+def not_found(message: str) -> ServiceError:
+    """A script that is not there."""
     return ServiceError(
         ErrorKind.ERROR_KIND_SCRIPT_NOT_FOUND,
         f"{message}; compile it first, or send its source with the call",

@@ -51,6 +51,11 @@ class Zygote:
         """The zygote's process id; 0 before it was started."""
         return self._process.pid if self._process else 0
 
+    @property
+    def child_pids(self) -> list[int]:
+        """Process ids of its children."""
+        return [child.pid for child in self._children.values() if child.pid]
+
     async def start(self) -> zygote_pb2.Ready:
         """Starts the process and waits until it can fork.
 

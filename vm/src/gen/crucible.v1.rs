@@ -587,6 +587,8 @@ pub enum ErrorKind {
     Unavailable = 14,
     /// The RPC exists in the contract and is not served by this version. UNIMPLEMENTED.
     Unimplemented = 15,
+    /// The execution has not ended, so that it cannot be deleted. FAILED_PRECONDITION.
+    ExecutionUnfinished = 16,
 }
 impl ErrorKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -611,6 +613,7 @@ impl ErrorKind {
             Self::ExecutionExists => "ERROR_KIND_EXECUTION_EXISTS",
             Self::Unavailable => "ERROR_KIND_UNAVAILABLE",
             Self::Unimplemented => "ERROR_KIND_UNIMPLEMENTED",
+            Self::ExecutionUnfinished => "ERROR_KIND_EXECUTION_UNFINISHED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -632,6 +635,7 @@ impl ErrorKind {
             "ERROR_KIND_EXECUTION_EXISTS" => Some(Self::ExecutionExists),
             "ERROR_KIND_UNAVAILABLE" => Some(Self::Unavailable),
             "ERROR_KIND_UNIMPLEMENTED" => Some(Self::Unimplemented),
+            "ERROR_KIND_EXECUTION_UNFINISHED" => Some(Self::ExecutionUnfinished),
             _ => None,
         }
     }

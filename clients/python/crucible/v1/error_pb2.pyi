@@ -26,6 +26,7 @@ class ErrorKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_KIND_EXECUTION_EXISTS: _ClassVar[ErrorKind]
     ERROR_KIND_UNAVAILABLE: _ClassVar[ErrorKind]
     ERROR_KIND_UNIMPLEMENTED: _ClassVar[ErrorKind]
+    ERROR_KIND_EXECUTION_UNFINISHED: _ClassVar[ErrorKind]
 
 class ExecutionErrorKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -65,6 +66,7 @@ ERROR_KIND_EXECUTION_NOT_FOUND: ErrorKind
 ERROR_KIND_EXECUTION_EXISTS: ErrorKind
 ERROR_KIND_UNAVAILABLE: ErrorKind
 ERROR_KIND_UNIMPLEMENTED: ErrorKind
+ERROR_KIND_EXECUTION_UNFINISHED: ErrorKind
 EXECUTION_ERROR_KIND_UNSPECIFIED: ExecutionErrorKind
 EXECUTION_ERROR_KIND_RUNTIME: ExecutionErrorKind
 EXECUTION_ERROR_KIND_PANIC: ExecutionErrorKind

@@ -1,0 +1,149 @@
+"""What has to be done from time to time: retention, ends that could not be stored, spares, probes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from crucible_server.engine.interpreter import Interpreter
+from crucible_server.engine.resources import Resources
+from crucible_server.engine.scripts import Scripts
+from crucible_server.store import ExecutionEnd, Store, StoreError, StoreErrorKind
+
+_TICK_SECONDS = 1.0
+_PROBE_TICKS = 5
+_SWEEP_TICKS = 60
+# Between batches of deletions, so that writes of calls come in between.
+_PAUSE_SECONDS = 0.02
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long, and how many: the smaller of both decides. Scripts with a name are always kept."""
+
+    executions_ns: int
+    max_executions: int
+    scripts_ns: int
+    max_scripts: int
+
+
+class Upkeep:
+    """A task that ticks once a second. What fails is logged and tried again."""
+
+    def __init__(self, store: Store, scripts: Scripts, interpreter: Interpreter, retention: Retention) -> None:
+        self._store = store
+        self._scripts = scripts
+        self._interpreter = interpreter
+        self._retention = retention
+        self._unstored: list[ExecutionEnd] = []
+        self._task: asyncio.Task[None] | None = None
+        self.resources = Resources()
+        self.store_failure = ""
+        """What the store said when it was last written to for a probe; empty when it works."""
+
+    async def start(self) -> None:
+        """Cleans up once, then goes on in the background."""
+        dropped = await self._store.drop_units_of_other_toolchains(self._scripts.toolchain.name)
+        if dropped:
+            log.info("units_dropped", count=dropped, reason="compiled by another toolchain")
+        self.resources.sample(self._interpreter.zygote_pid)
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def stop(self) -> None:
+        """Ends the task and tries a last time to store what is left."""
+        if self._task is None:
+            return
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        self._task = None
+        await self._store_ends()
+        for end in self._unstored:
+            log.error("execution_end_lost", execution_id=end.execution_id, reason=self.store_failure)
+        with contextlib.suppress(StoreError):
+            self._scripts.flush_uses()
+
+    def store_later(self, end: ExecutionEnd) -> None:
+        """Keeps trying to store the end of an execution that the store would not take."""
+        log.error("execution_end_not_stored", execution_id=end.execution_id)
+        self._unstored.append(end)
+
+    async def probe(self) -> None:
+        """Writes to the store and reads back; notes what it says."""
+        try:
+            await self._store.check()
+            self.store_failure = ""
+        except StoreError as error:
+            if not self.store_failure:
+                log.error("store_failed", reason=error.message)
+            self.store_failure = error.message
+
+    async def sweep(self) -> None:
+        """Deletes what is older than its retention, and what is too many. Raises StoreError."""
+        store, kept = self._store, self._retention
+        now = time.time_ns()
+        executions = await _batches(lambda: store.expire_executions(now))
+        if store.execution_count > kept.max_executions:
+            executions += await _batches(lambda: store.trim_executions(kept.max_executions))
+        self._scripts.flush_uses()
+        forget = self._scripts.forget_units
+        await _batches(lambda: _forgotten(store.expire_scripts(now - kept.scripts_ns), forget))
+        if store.script_count > kept.max_scripts:
+            await _batches(lambda: _forgotten(store.trim_scripts(kept.max_scripts), forget))
+        if executions:
+            log.info("executions_deleted", count=executions)
+
+    async def _run(self) -> None:
+        ticks = 0
+        while True:
+            try:
+                self.resources.sample(self._interpreter.zygote_pid)
+                self._interpreter.trim_spares()
+                await self._store_ends()
+                if ticks % _PROBE_TICKS == 0:
+                    await self.probe()
+                    self._scripts.flush_uses()
+                if ticks % _SWEEP_TICKS == 0:
+                    await self.sweep()
+            except StoreError as error:
+                log.warning("upkeep_failed", reason=error.message)
+            except Exception:
+                log.exception("upkeep_failed")
+            ticks += 1
+            await asyncio.sleep(_TICK_SECONDS)
+
+    async def _store_ends(self) -> None:
+        while self._unstored:
+            try:
+                await self._store.finish_execution(self._unstored[0])
+            except StoreError as error:
+                # One that was deleted meanwhile needs no end.
+                if error.kind is not StoreErrorKind.CONFLICT:
+                    self.store_failure = error.message
+                    return
+            else:
+                log.info("execution_end_stored", execution_id=self._unstored[0].execution_id)
+            self._unstored.pop(0)
+
+
+async def _batches(delete: Callable[[], Awaitable[int]]) -> int:
+    """Deletes batch after batch until there is nothing left; how many went in all."""
+    total = 0
+    while count := await delete():
+        total += count
+        await asyncio.sleep(_PAUSE_SECONDS)
+    return total
+
+
+async def _forgotten(deleted: Awaitable[list[str]], forget: Callable[[list[str]], None]) -> int:
+    unit_keys = await deleted
+    if unit_keys:
+        forget(unit_keys)
+    return len(unit_keys)
