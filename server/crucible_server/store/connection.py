@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
@@ -59,6 +61,16 @@ def create_file(path: Path) -> None:
         ) from error
 
 
+@contextmanager
+def erasing(connection: sqlite3.Connection) -> Iterator[None]:
+    """What is deleted within is overwritten in the file, all of it."""
+    connection.execute("PRAGMA secure_delete = ON").fetchall()
+    try:
+        yield
+    finally:
+        connection.execute("PRAGMA secure_delete = FAST").fetchall()
+
+
 def connect(path: Path, *, read_only: bool, synchronous: Synchronous = "NORMAL") -> sqlite3.Connection:
     """A connection in autocommit mode that may be handed from thread to thread. Raises sqlite3.Error."""
     connection = sqlite3.connect(
@@ -77,6 +89,8 @@ def connect(path: Path, *, read_only: bool, synchronous: Synchronous = "NORMAL")
             connection.execute(f"PRAGMA wal_autocheckpoint = {_AUTOCHECKPOINT_PAGES}")
             connection.execute(f"PRAGMA journal_size_limit = {_LOG_FILE_BYTES}")
             connection.execute("PRAGMA foreign_keys = ON")
+            # What is deleted is overwritten where that needs no more pages to be written: see `erasing`.
+            connection.execute("PRAGMA secure_delete = FAST")
     except sqlite3.Error:
         connection.close()
         raise

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, TypeAlias
 
 from . import execution_statements as s
+from .connection import erasing
 from .errors import StoreError, StoreErrorKind
 from .records import Change, ExecutionEnd, ExecutionRecord, OutputSegment
 from .script_statements import COUNT_EXECUTION
@@ -15,6 +17,9 @@ from .sql import INTERRUPTED, QUEUED, RUNNING
 
 Interruption: TypeAlias = tuple[int, int | None, Callable[[ExecutionRecord, int, int], bytes]]
 Appending: TypeAlias = tuple[str, str, OutputSegment]
+
+# Outputs differ in size by factors of a million: a batch of deletions is bounded by its time.
+_BATCH_SECONDS = 0.02
 
 _INSERT_EXECUTION = (s.INSERT_EXECUTION.sql, s.INSERT_EXECUTION.taker())
 _FINISH_EXECUTION = (s.FINISH_EXECUTION.sql, s.FINISH_EXECUTION.taker())
@@ -94,8 +99,9 @@ def redact_execution(connection: sqlite3.Connection, redaction: tuple[str, str, 
     obstacle = _obstacle(connection, tenant, execution_id)
     if obstacle is not None:
         return obstacle
-    connection.execute(s.DELETE_SEGMENTS.sql, (tenant, execution_id))
-    connection.execute(s.REDACT_EXECUTION.sql, (True, result, b"", None, tenant, execution_id))
+    with erasing(connection):
+        connection.execute(s.DELETE_SEGMENTS.sql, (tenant, execution_id))
+        connection.execute(s.REDACT_EXECUTION.sql, (True, result, b"", None, tenant, execution_id))
     return Change.DONE
 
 
@@ -104,16 +110,14 @@ def delete_execution(connection: sqlite3.Connection, key: tuple[str, str]) -> Ch
     obstacle = _obstacle(connection, *key)
     if obstacle is not None:
         return obstacle
-    delete(connection, key)
+    with erasing(connection):
+        _delete(connection, key)
     return Change.DONE
 
 
 def expire_executions(connection: sqlite3.Connection, expiry: tuple[int, int]) -> int:
     """Deletes up to (_, limit) executions whose time of expiry is (now, _) or earlier; returns their number."""
-    keys = connection.execute(s.SELECT_EXPIRED.sql, expiry).fetchall()
-    for key in keys:
-        delete(connection, key)
-    return len(keys)
+    return _delete_some(connection, connection.execute(s.SELECT_EXPIRED.sql, expiry).fetchall())
 
 
 def trim_executions(connection: sqlite3.Connection, limit: int) -> int:
@@ -121,16 +125,7 @@ def trim_executions(connection: sqlite3.Connection, limit: int) -> int:
     # Those that expire, and those that do not, by one index; within either, the end decides.
     found = connection.execute(s.SELECT_FIRST_TO_EXPIRE.sql, (limit,)).fetchall()
     found += connection.execute(s.SELECT_FIRST_OF_LASTING.sql, (limit,)).fetchall()
-    found = sorted(found)[:limit]
-    for _, *key in found:
-        delete(connection, tuple(key))
-    return len(found)
-
-
-def delete(connection: sqlite3.Connection, key: tuple[str, ...]) -> None:
-    """Deletes (tenant, execution_id) with its output, whatever its state."""
-    connection.execute(s.DELETE_SEGMENTS.sql, key)
-    connection.execute(s.DELETE_EXECUTION.sql, key)
+    return _delete_some(connection, [(tenant, execution_id) for _, tenant, execution_id in sorted(found)[:limit]])
 
 
 def write_probe(connection: sqlite3.Connection, now: int) -> None:
@@ -141,6 +136,21 @@ def write_probe(connection: sqlite3.Connection, now: int) -> None:
 def put_setting(connection: sqlite3.Connection, setting: tuple[str, bytes]) -> None:
     """Writes the setting (name, value)."""
     connection.execute(s.UPSERT_SETTING.sql, setting)
+
+
+def _delete_some(connection: sqlite3.Connection, keys: Sequence[tuple[str, str]]) -> int:
+    """Deletes at least the first, and no more once others have waited long enough; returns how many."""
+    until = time.monotonic() + _BATCH_SECONDS
+    for count, key in enumerate(keys, 1):
+        _delete(connection, key)
+        if time.monotonic() > until:
+            return count
+    return len(keys)
+
+
+def _delete(connection: sqlite3.Connection, key: tuple[str, str]) -> None:
+    connection.execute(s.DELETE_SEGMENTS.sql, key)
+    connection.execute(s.DELETE_EXECUTION.sql, key)
 
 
 def _obstacle(connection: sqlite3.Connection, tenant: str, execution_id: str) -> Change | None:

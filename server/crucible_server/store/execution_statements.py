@@ -12,7 +12,6 @@ from .records import ExecutionRecord, OutputSegment
 from .sql import (
     QUEUED,
     RUNNING,
-    SUCCEEDED,
     Statement,
     compiled,
     equals,
@@ -30,7 +29,6 @@ LISTED = fields(ExecutionRecord, without=("request", "return_value"))
 _key = (equals(executions.c.tenant), equals(executions.c.execution_id))
 _unfinished = executions.c.state.in_([number(QUEUED), number(RUNNING)])
 # A partial index is found by its own words only.
-_not_succeeded = text("state <> 3")
 _has_ended = text("end_time IS NOT NULL")
 _of_record = [executions.c[name] for name in fields(ExecutionRecord)]
 _ended = select(executions.c.tenant, executions.c.execution_id).with_hint(executions, indexed_by("executions_ended"))
@@ -39,10 +37,7 @@ INSERT_EXECUTION = insert_missing(executions)
 SELECT_EXECUTION = compiled(select(*_of_record).where(*_key))
 SELECT_STATE = compiled(select(executions.c.state).where(*_key))
 SELECT_UNFINISHED = compiled(
-    select(*_of_record)
-    .with_hint(executions, indexed_by("executions_state"))
-    .where(_unfinished, _not_succeeded)
-    .limit(number(256))
+    select(*_of_record).with_hint(executions, indexed_by("executions_state")).where(_unfinished).limit(number(256))
 )
 COUNT_EXECUTIONS = compiled(select(func.count()).select_from(executions))
 MARK_RUNNING = compiled(update(executions).where(*_key, executions.c.state == number(QUEUED)), ("state", "start_time"))
@@ -174,6 +169,4 @@ def _walked(columns: list[Any], walk: Walk, of_script: bool, of_principal: bool,
     )
     if state is not None:
         query = query.where(executions.c.state == number(state))
-        if state != SUCCEEDED:
-            query = query.where(_not_succeeded)
     return query

@@ -109,9 +109,9 @@ class ExecutionStore(OpenDatabase):
             count = await self._writer.submit(
                 operations.expire_executions, expiry, compound=True, committed=self._subtract_executions
             )
-            total += count
-            if count < expiry[1]:
+            if not count:
                 break
+            total += count
         return total
 
     async def trim_executions(self, keep: int, limit: int = 500) -> int:
@@ -124,9 +124,9 @@ class ExecutionStore(OpenDatabase):
             count = await self._writer.submit(
                 operations.trim_executions, size, compound=True, committed=self._subtract_executions
             )
-            total += count
-            if count < size:
+            if not count:
                 break
+            total += count
         return total
 
     async def interrupt_unfinished(

@@ -11,7 +11,6 @@ from . import execution_statements as e
 from . import script_statements as s
 from .execution_statements import LISTED, Walk
 from .records import ExecutionQuery, ExecutionRecord, ScriptQuery, ScriptStats, ScriptSummary
-from .sql import SUCCEEDED
 
 # As many entries are gone through one by one; what has more is read along an index until the page is full.
 _FEW = 1000
@@ -61,7 +60,7 @@ def _page_of_state(connection: sqlite3.Connection, query: ExecutionQuery, state:
         walks[Walk.SCRIPT] = (query.tenant, query.script_id, *between)
     if query.principal:
         walks[Walk.PRINCIPAL] = (query.tenant, query.principal, *between)
-    if state not in (None, SUCCEEDED):
+    if state is not None:
         walks[Walk.STATE] = (query.tenant, *between)
     walk = next(iter(walks), Walk.TIME)
     if len(walks) > 1:

@@ -117,16 +117,7 @@ executions = Table(
     Index("executions_time", "tenant", "create_time", "execution_id"),
     Index("executions_script", "tenant", "script_id", "create_time", "execution_id"),
     Index("executions_principal", "tenant", "principal", "create_time", "execution_id"),
-    # All states but SUCCEEDED, which most are in: those are found by time.
-    Index(
-        "executions_state",
-        "state",
-        "tenant",
-        "create_time",
-        "execution_id",
-        sqlite_where=text("state <> 3"),
-        postgresql_where=text("state <> 3"),
-    ),
+    Index("executions_state", "state", "tenant", "create_time", "execution_id"),
     Index(
         "executions_ended",
         "expire_time",

@@ -136,13 +136,7 @@ def _executions() -> None:
     op.create_index("executions_time", "executions", ["tenant", "create_time", "execution_id"])
     op.create_index("executions_script", "executions", ["tenant", "script_id", "create_time", "execution_id"])
     op.create_index("executions_principal", "executions", ["tenant", "principal", "create_time", "execution_id"])
-    op.create_index(
-        "executions_state",
-        "executions",
-        ["state", "tenant", "create_time", "execution_id"],
-        sqlite_where=sa.text("state <> 3"),
-        postgresql_where=sa.text("state <> 3"),
-    )
+    op.create_index("executions_state", "executions", ["state", "tenant", "create_time", "execution_id"])
     op.create_index(
         "executions_ended",
         "executions",
