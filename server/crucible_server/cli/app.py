@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from crucible_server.cli import executions, scripts
+from crucible_server.cli import executions, scripts, store
 from crucible_server.cli.check import check
 from crucible_server.cli.compile import compile_
+from crucible_server.cli.doctor import doctor
 from crucible_server.cli.run import run
 from crucible_server.cli.serve import serve
 from crucible_server.cli.status import health, metrics
@@ -27,5 +28,6 @@ app.command()(check)
 app.command("compile")(compile_)
 app.add_typer(scripts.app, name="scripts")
 app.add_typer(executions.app, name="executions")
-for command in (health, metrics, version):
+app.add_typer(store.app, name="store")
+for command in (health, metrics, doctor, version):
     app.command()(command)
