@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Prepare the patched Rune crates that crucible-vm is built against.
 
-Copies the crates `rune` and `rune-core` as published, at RUNE_VERSION, and applies every file of
+Copies the crates `rune`, `rune-core` and `rune-alloc` as published, at RUNE_VERSION, and applies every file of
 `patches/` to the copy. No source of Rune is kept in this repository. Nothing is written when the
 result is up to date, so that cargo rebuilds Rune only after a patch or the version has changed.
 """
@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 
 RUNE_VERSION = "0.14.2"
-CRATES = ("rune", "rune-core")
+CRATES = ("rune", "rune-core", "rune-alloc")
 
 HERE = Path(__file__).resolve().parent
 PATCHES = HERE / "patches"
@@ -48,7 +48,7 @@ class PrepareError(Exception):
 
 
 def prepare(out: Path = DEFAULT_OUT, version: str = RUNE_VERSION, patches: Path = PATCHES) -> Path:
-    """Bring `out/rune` and `out/rune-core` up to date and return `out`, absolute.
+    """Bring the folders of CRATES in `out` up to date and return `out`, absolute.
 
     Safe to call from several processes at once; needs no network once the crates are fetched.
     Raises PrepareError when cargo or a patch tool is missing or a patch does not apply.

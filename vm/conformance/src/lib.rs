@@ -154,6 +154,19 @@ impl Program {
         budget::with(instructions, rune::alloc::limit::with(MEMORY, work)).call()
     }
 
+    /// The most bytes that a call of `main` took at once. Rune as published can tell no more than what is left over.
+    pub fn peak_memory(&self) -> Result<usize, Failure> {
+        let work = || {
+            self.call_unlimited("main", &[])?;
+            #[cfg(feature = "patched")]
+            let least = rune::alloc::limit::lowest();
+            #[cfg(not(feature = "patched"))]
+            let least = rune::alloc::limit::get();
+            Ok(MEMORY - least)
+        };
+        rune::alloc::limit::with(MEMORY, work).call()
+    }
+
     fn call_unlimited(&self, function: &str, arguments: &[i64]) -> Result<String, Failure> {
         let mut vm = Vm::new(self.runtime.clone(), self.unit.clone());
         let arguments = arguments

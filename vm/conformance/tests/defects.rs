@@ -287,3 +287,27 @@ fn conditions() {
         )]);
     });
 }
+
+#[test]
+fn memory_peak() {
+    isolated("memory_peak", || {
+        for (script, least, most) in [
+            ("pub fn main() { let v = Vec::with_capacity(1000000); drop(v); 1 }", 16_000_000, 16_100_000),
+            ("pub fn main() { String::with_capacity(5000000).len() }", 5_000_000, 5_100_000),
+            // While a list grows, the old and the new one are there.
+            (
+                "pub fn main() { let s = String::from(\"0123456789\"); for n in 0..16 { s += s.clone(); } s.len(); () }",
+                655_360,
+                3 * 655_360 + 100_000,
+            ),
+            ("pub fn main() { 1 }", 0, 10_000),
+        ] {
+            let program = Program::new(script).expect("a valid script");
+            let peak = program.peak_memory().expect("a value");
+            assert!(
+                (least..=most).contains(&peak),
+                "expected {least} to {most} bytes, got {peak}, from: {script}"
+            );
+        }
+    });
+}

@@ -1,5 +1,5 @@
-//! Counts instructions exactly, and uses the moments in which the budget runs dry to throttle, to let output leave and to
-//! look at memory.
+//! Counts instructions and memory exactly, and uses the moments in which the budget runs dry to throttle and to let output
+//! leave.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -17,7 +17,6 @@ const GRACE: Duration = Duration::from_millis(2);
 struct Meter {
     granted: usize,
     max_operations: usize,
-    memory_bytes: usize,
     peak_memory: usize,
     cpu_percentage: f64,
     started: Option<Instant>,
@@ -28,7 +27,6 @@ thread_local!(static METER: Cell<Meter> = const {
     Cell::new(Meter {
         granted: 0,
         max_operations: 0,
-        memory_bytes: 0,
         peak_memory: 0,
         cpu_percentage: 0.0,
         started: None,
@@ -42,7 +40,6 @@ pub fn metered<T>(limits: &Limits, action: impl FnOnce() -> T) -> T {
     METER.set(Meter {
         granted: first,
         max_operations: limits.max_operations,
-        memory_bytes: limits.memory_bytes,
         peak_memory: 0,
         cpu_percentage: limits.cpu_percentage,
         started: Some(Instant::now()),
@@ -53,8 +50,8 @@ pub fn metered<T>(limits: &Limits, action: impl FnOnce() -> T) -> T {
     let result = rune::alloc::limit::with(limits.memory_bytes, || {
         budget::with(first, || {
             let result = action();
-            sample_memory();
             let mut meter = METER.get();
+            meter.peak_memory = limits.memory_bytes - rune::alloc::limit::lowest();
             // What was granted and not used is given back, so that the count stays right.
             meter.granted -= budget::remaining().min(meter.granted);
             METER.set(meter);
@@ -76,25 +73,20 @@ pub fn operations() -> u64 {
     }
 }
 
-/// The most memory that Rune's values were seen to take, in bytes. Rune keeps no peak: it is looked at whenever the
-/// budget is refilled and at the end.
+/// The most memory that Rune's values took at once, in bytes: exact, and never more than the limit. While two copies
+/// exist because a list grows, both count. Known after [`metered`].
 pub fn peak_memory() -> u64 {
     METER.get().peak_memory as u64
 }
 
-fn sample_memory() {
-    let mut meter = METER.get();
-    let used = meter.memory_bytes.saturating_sub(rune::alloc::limit::get());
-    meter.peak_memory = meter.peak_memory.max(used);
-    METER.set(meter);
-}
-
 fn refill() -> usize {
-    sample_memory();
     if let Some(Err(_)) = child::with(|session| session.flush_if_due()) {
         return 0;
     }
     throttle();
+    if let Some(Err(_)) = child::with(|session| session.check_time()) {
+        return 0;
+    }
     let mut meter = METER.get();
     let slice = SLICE.min(meter.max_operations - meter.granted);
     meter.granted += slice;
