@@ -45,31 +45,35 @@ impl Channel {
         self.write_all(&bytes);
     }
 
-    /// Waits for the next frame of the server.
-    pub fn receive(&mut self) -> server_frame::Frame {
-        let header = self.take(HEADER_BYTES);
+    /// Waits for the next frame of the server. When a signal comes meanwhile and `is_over` says so, it is None, and
+    /// nothing can be received from then on.
+    pub fn receive(&mut self, is_over: fn() -> bool) -> Option<server_frame::Frame> {
+        let header = self.take(HEADER_BYTES, is_over)?;
         let length = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
         if length > MAX_FRAME_BYTES {
             end(exit::PROTOCOL);
         }
-        let decoded = ServerFrame::decode(self.take(length));
+        let decoded = ServerFrame::decode(self.take(length, is_over)?);
         match decoded.ok().and_then(|frame| frame.frame) {
-            Some(frame) => frame,
+            Some(frame) => Some(frame),
             None => end(exit::PROTOCOL),
         }
     }
 
-    fn take(&mut self, count: usize) -> &[u8] {
+    fn take(&mut self, count: usize, is_over: fn() -> bool) -> Option<&[u8]> {
         if self.start == self.unread.len() {
             self.unread.clear();
             self.start = 0;
         }
         while self.unread.len() - self.start < count {
+            if is_over() {
+                return None;
+            }
             self.fill(count);
         }
         let start = self.start;
         self.start += count;
-        &self.unread[start..start + count]
+        Some(&self.unread[start..start + count])
     }
 
     fn fill(&mut self, wanted: usize) {

@@ -149,6 +149,30 @@ impl Fatal {
         }
     }
 
+    pub fn wall_time(milliseconds: u64) -> Fatal {
+        Fatal {
+            kind: ExecutionErrorKind::Timeout,
+            message: format!(
+                "the script ran longer than {} s and was killed; make it do less or raise max_execution_time",
+                milliseconds as f64 / 1000.0
+            ),
+            limit_name: "max_execution_time",
+            limit_value: milliseconds,
+        }
+    }
+
+    pub fn cpu_time(milliseconds: u64) -> Fatal {
+        Fatal {
+            kind: ExecutionErrorKind::CpuTimeExceeded,
+            message: format!(
+                "the script used more processor time than {} s and was killed; make it do less or raise max_cpu_time",
+                milliseconds as f64 / 1000.0
+            ),
+            limit_name: "max_cpu_time",
+            limit_value: milliseconds,
+        }
+    }
+
     pub fn cancelled(reason: &str) -> Fatal {
         let message = match reason {
             "" => "the execution was cancelled".to_owned(),

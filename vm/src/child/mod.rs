@@ -2,6 +2,7 @@
 
 mod channel;
 pub mod clock;
+pub mod deadline;
 mod limits;
 mod output;
 mod preloaded;
@@ -22,7 +23,7 @@ use session::Session;
 /// Reads the Start frame, does its job, sends the result and ends the process. The jail has to be complete.
 pub fn serve(preloaded: &Preloaded, socket: RawFd) -> ! {
     let mut channel = Channel::new(socket);
-    let server_frame::Frame::Start(mut start) = channel.receive() else {
+    let Some(server_frame::Frame::Start(mut start)) = channel.receive(|| false) else {
         end(exit::PROTOCOL)
     };
     if start.protocol_version != frames::PROTOCOL_VERSION {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::task::Waker;
 
 use super::channel::{end, Channel};
+use super::deadline;
 use super::limits::{Fatal, Limits};
 use super::output::{Output, Stream};
 use crate::exit;
@@ -111,15 +112,19 @@ impl Session {
 
     /// Sends the last frame. Output goes first even when the execution is over.
     pub fn finish(mut self, frame: child_frame::Frame) -> ! {
-        let cancelled = self
-            .fatal
-            .as_ref()
-            .is_some_and(|fatal| fatal.kind == ExecutionErrorKind::Cancelled);
+        let is_urgent = self.fatal.as_ref().is_some_and(|fatal| {
+            matches!(
+                fatal.kind,
+                ExecutionErrorKind::Cancelled
+                    | ExecutionErrorKind::Timeout
+                    | ExecutionErrorKind::CpuTimeExceeded
+            )
+        });
         while let Some(output) = self.output.next_frame() {
             self.channel.send(child_frame::Frame::Output(output));
         }
-        // Who cancelled does not wait for the rest.
-        if !cancelled {
+        // Who cancelled does not wait for the rest, nor does the zygote when time has run out.
+        if !is_urgent {
             let _ = self.flush();
         }
         self.channel.send(frame);
@@ -210,7 +215,12 @@ impl Session {
     }
 
     fn receive(&mut self) -> Result<(), Fatal> {
-        match self.channel.receive() {
+        let Some(frame) = self.channel.receive(|| deadline::passed().is_some()) else {
+            self.check_time()?;
+            // A limit that has passed stays passed.
+            end(exit::PANIC)
+        };
+        match frame {
             server_frame::Frame::OutputCredit(OutputCredit { bytes }) => self.output.credit(bytes),
             server_frame::Frame::HostReply(reply) => {
                 if !self.waiting.contains_key(&reply.call_id) {
@@ -229,6 +239,14 @@ impl Session {
     fn check(&self) -> Result<(), Fatal> {
         match &self.fatal {
             Some(fatal) => Err(fatal.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the execution when one of its time limits has passed.
+    pub fn check_time(&mut self) -> Result<(), Fatal> {
+        match deadline::passed() {
+            Some(fatal) => Err(self.fail(fatal)),
             None => Ok(()),
         }
     }

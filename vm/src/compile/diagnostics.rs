@@ -25,6 +25,8 @@ pub struct Report<'a> {
     diagnostics: Vec<Diagnostic>,
     rendered: String,
     has_errors: bool,
+    /// Items that were named where they cannot be seen: Rune then misses them where they can be seen, too.
+    hidden: Vec<String>,
 }
 
 impl<'a> Report<'a> {
@@ -40,6 +42,7 @@ impl<'a> Report<'a> {
             diagnostics: Vec::new(),
             rendered: String::new(),
             has_errors: false,
+            hidden: Vec::new(),
         }
     }
 
@@ -80,6 +83,21 @@ impl<'a> Report<'a> {
             },
             &rendered,
         );
+    }
+
+    /// Files that came with the source and are not part of the script.
+    pub fn left_over(&mut self, names: &str) {
+        let message = format!("no `mod` of the script includes these files: {names}");
+        let rendered = format!("warning: {message}\n");
+        let diagnostic = Diagnostic {
+            severity: Severity::Warning.into(),
+            message,
+            hint: "declare each in the file above it, such as `mod util;` for `util.rn` or `util/mod.rn`, or leave it out"
+                .to_owned(),
+            code: "file.unused".to_owned(),
+            ..Diagnostic::default()
+        };
+        self.push(diagnostic, &rendered);
     }
 
     /// A fault of our own.
@@ -123,7 +141,17 @@ impl<'a> Report<'a> {
         };
         // Rune's word for the crate of the script means nothing to its author.
         let rendered = String::from_utf8_lossy(buffer.as_slice()).replace(ROOT, "");
-        let message = message.replace(ROOT, "");
+        let message = message
+            .replace(ROOT, "")
+            .replace("module `{root}`", "the main file");
+        if let Some(item) = hidden_item(&message) {
+            self.hidden.push(item.to_owned());
+        } else if message
+            .strip_prefix("Missing item ")
+            .is_some_and(|item| self.hidden.iter().any(|hidden| hidden == item))
+        {
+            return;
+        }
         let advice = place.as_ref().and_then(|place| {
             hints::advice(
                 self.scans.get(source.into_index())?,
@@ -133,7 +161,7 @@ impl<'a> Report<'a> {
         });
         let (hint, place) = match advice {
             Some(advice) => (advice.hint, Some(advice.place)),
-            None => match limit_hint(&message, limits) {
+            None => match known_hint(&message, limits) {
                 hint if hint.is_empty() => (notes(&rendered), place),
                 hint => (hint, place),
             },
@@ -205,6 +233,8 @@ pub fn code(message: &str) -> &'static str {
         "limit.memory"
     } else if message.contains("evaluation budget exceeded") {
         "limit.const"
+    } else if hidden_item(&message).is_some() {
+        "name.private"
     } else if message.starts_with("missing item")
         || message.contains("no local variable")
         || message.contains("missing")
@@ -223,13 +253,22 @@ pub fn code(message: &str) -> &'static str {
     }
 }
 
-/// Advice where a limit of the compiler was passed; else empty.
-pub fn limit_hint(message: &str, limits: &Limits) -> String {
+/// The item or module that is said to be private.
+fn hidden_item(message: &str) -> Option<&str> {
+    let (_, item) = message
+        .split_once(" not accessible from ")
+        .and_then(|(said, _)| said.split_once('`'))?;
+    item.split('`').next()
+}
+
+/// Advice for what the message alone tells; else empty.
+pub fn known_hint(message: &str, limits: &Limits) -> String {
     match code(message) {
         "limit.memory" => format!(
             "the compiler may use {} bytes; make the source or its constants smaller",
             limits.memory_bytes
         ),
+        "name.private" => "declare it `pub`, and each module on the way to it `pub mod`".to_owned(),
         "limit.const" => {
             "constants may only compute a little; compute it in a function instead".to_owned()
         }

@@ -1,5 +1,6 @@
 //! The functions of a script: for the caller, and for the table that executions are checked against.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use rune::runtime::debug::DebugArgs;
@@ -33,6 +34,15 @@ pub fn declared(
     let vm = Vm::new(preloaded.runtime(mask), unit.clone());
     let mut order: Vec<&Declared> = visitor.functions.iter().collect();
     order.sort_by_key(|function| (function.source_id.into_index(), function.start));
+    let files = |source: usize| {
+        let source = sources.get(SourceId::new(source as u32));
+        source.map(|source| source.name()).unwrap_or_default()
+    };
+    let private_modules: HashSet<String> = scans
+        .iter()
+        .enumerate()
+        .flat_map(|(source, scan)| unused::private_modules(scan, source, files(source)))
+        .collect();
     let mut rows: Vec<(Function, FunctionInfo)> = order
         .into_iter()
         .filter_map(|declared| {
@@ -43,7 +53,7 @@ pub fn declared(
             let function = Function {
                 name: declared.name.clone(),
                 parameters,
-                is_public,
+                is_public: is_public && !is_inside(&declared.name, &private_modules),
                 is_async: call.starts_with("async") || call.starts_with("stream"),
                 is_generator: call.starts_with("generator") || call.starts_with("stream"),
             };
@@ -58,11 +68,7 @@ pub fn declared(
         })
         .collect();
     for (source, scan) in scans.iter().enumerate() {
-        let file = sources
-            .get(SourceId::new(source as u32))
-            .map(|source| source.name())
-            .unwrap_or_default();
-        for written in unused::written(scan, source, file) {
+        for written in unused::written(scan, source, files(source)) {
             if !rows.iter().any(|(known, _)| known.name == written.name) {
                 rows.push(private(sources, written));
             }
@@ -72,6 +78,12 @@ pub fn declared(
     std::mem::forget(vm);
     let (table, infos) = rows.into_iter().unzip();
     Functions { unit, table, infos }
+}
+
+/// Whether one of the modules that `name` is in is among these.
+fn is_inside(name: &str, modules: &HashSet<String>) -> bool {
+    name.match_indices("::")
+        .any(|(end, _)| modules.contains(&name[..end]))
 }
 
 fn private(sources: &Sources, written: Written) -> (Function, FunctionInfo) {

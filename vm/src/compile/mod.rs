@@ -31,6 +31,8 @@ struct Built {
     sources: Sources,
     diagnostics: Diagnostics,
     visitor: Visitor,
+    /// Files that no `mod` includes, and how many.
+    left_over: (String, usize),
 }
 
 /// Compiles `source` with the modules of `mask`. What the compiler says is in the result, never an error of its own.
@@ -83,7 +85,7 @@ fn build(
     sources.insert(Source::with_path(name, &source.source, name)?)?;
     let mut diagnostics = Diagnostics::new();
     let mut visitor = Visitor::default();
-    let mut files = Files(&source.files);
+    let mut files = Files::new(&source.files);
     let options = Options::default();
     let unit = rune::prepare(&mut sources)
         .with_context(context)
@@ -97,6 +99,7 @@ fn build(
         sources,
         diagnostics,
         visitor,
+        left_over: files.left_over(),
     })
 }
 
@@ -112,6 +115,7 @@ fn finish(
         sources,
         diagnostics,
         visitor,
+        left_over,
     } = built;
     let texts = texts(&sources, source);
     let scans: Vec<_> = texts.iter().map(|(_, text)| tokens::scan(text)).collect();
@@ -126,6 +130,9 @@ fn finish(
         .partition(|diagnostic| matches!(diagnostic, rune::diagnostics::Diagnostic::Fatal(_)));
     for diagnostic in errors.into_iter().chain(others) {
         report.rune(diagnostic, limits);
+    }
+    if left_over.1 > 0 {
+        report.left_over(&left_over.0);
     }
     let mut result = CompileResult::default();
     if let (Some(unit), false) = (unit, report.has_errors()) {
@@ -166,7 +173,7 @@ fn refused(limits: &Limits, message: &str) -> CompileResult {
         severity: Severity::Error.into(),
         message: message.to_owned(),
         code: diagnostics::code(message).to_owned(),
-        hint: diagnostics::limit_hint(message, limits),
+        hint: diagnostics::known_hint(message, limits),
         ..Diagnostic::default()
     };
     CompileResult {

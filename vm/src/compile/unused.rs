@@ -15,6 +15,33 @@ pub struct Written {
 
 /// All functions of a file, private ones too.
 pub fn written(scan: &Scan<'_>, source: usize, file: &str) -> Vec<Written> {
+    named(scan, source, file, |scan, at| {
+        scan.word(at) == "fn" && scan.word(at + 2) == "("
+    })
+    .into_iter()
+    .filter_map(|(at, path)| function(scan, at, path, source))
+    .collect()
+}
+
+/// Paths of the modules of a file that are not `pub`: nothing in them can be called from outside.
+pub fn private_modules(scan: &Scan<'_>, source: usize, file: &str) -> Vec<String> {
+    named(scan, source, file, |scan, at| {
+        scan.word(at) == "mod"
+            && matches!(scan.word(at + 2), "{" | ";")
+            && (at == 0 || scan.word(at - 1) != "pub")
+    })
+    .into_iter()
+    .map(|(_, path)| path)
+    .collect()
+}
+
+/// The tokens that introduce what `is_wanted`, each with the path of the item.
+fn named(
+    scan: &Scan<'_>,
+    source: usize,
+    file: &str,
+    is_wanted: impl Fn(&Scan<'_>, usize) -> bool,
+) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     // For each open brace, the name that what is inside has in its path.
     let mut scopes: Vec<Option<String>> = Vec::new();
@@ -22,17 +49,14 @@ pub fn written(scan: &Scan<'_>, source: usize, file: &str) -> Vec<Written> {
     let outer = if source == 0 { None } else { module_of(file) };
     for at in 0..scan.tokens.len() {
         match scan.word(at) {
-            "mod" | "impl" => next = Some(scan.word(at + 1).to_owned()),
-            "fn" if scan.word(at + 2) == "(" => {
+            "mod" | "impl" | "fn" => {
                 let name = scan.word(at + 1);
-                let names = scopes.iter().flatten().map(String::as_str);
-                let path: Vec<&str> = outer
-                    .as_deref()
-                    .into_iter()
-                    .chain(names)
-                    .chain([name])
-                    .collect();
-                found.extend(function(scan, at, path.join("::"), source));
+                if is_wanted(scan, at) {
+                    let names = scopes.iter().flatten().map(String::as_str);
+                    let outer = outer.as_deref().into_iter();
+                    let path: Vec<&str> = outer.chain(names).chain([name]).collect();
+                    found.push((at, path.join("::")));
+                }
                 next = Some(name.to_owned());
             }
             ";" => next = None,

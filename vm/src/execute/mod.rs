@@ -74,7 +74,7 @@ fn prepare(job: &ExecuteJob) -> Result<(Loaded, Function), Box<ExecutionError>> 
     };
     if !function.is_public {
         return refused(format!(
-            "expected a public function, but `{name}` is private; declare it `pub fn {name}`"
+            "expected a public function, but `{name}` is private; declare it `pub fn`, and each module that it is in `pub mod`"
         ));
     }
     if function.parameters.len() != job.arguments.len() {
@@ -111,7 +111,12 @@ fn run(
         unit: &unit,
         sources: &loaded.sources,
     };
-    let fatal = child::with(|session| session.fatal.clone()).flatten();
+    let fatal = child::with(|session| {
+        // It may have passed in the native code that came last.
+        let _ = session.check_time();
+        session.fatal.clone()
+    })
+    .flatten();
     let outcome = outcome::report(ended, fatal, limits, &place);
     std::mem::forget((unit, loaded.sources, runtime));
     outcome

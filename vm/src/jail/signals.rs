@@ -4,6 +4,7 @@
 use std::ffi::{c_int, c_void};
 use std::ptr::{addr_of_mut, null_mut};
 
+use crate::child::deadline;
 use crate::exit;
 
 /// Enough for the largest register state that today's processors save on a signal, several times over.
@@ -33,6 +34,8 @@ pub fn install() -> Result<(), String> {
         }
         let fault = on_fault as unsafe extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
         let cpu_time = on_cpu_time as extern "C" fn(c_int);
+        let passed =
+            deadline::on_passed as unsafe extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
         // The server stops by closing the socket. The polite signals reach a whole group or service at once, and must
         // not take the scripts from a server that is still draining.
         let ignored = [
@@ -47,6 +50,8 @@ pub fn install() -> Result<(), String> {
             (libc::SIGBUS, fault as usize, libc::SA_SIGINFO),
             (libc::SIGXCPU, cpu_time as usize, 0),
             (libc::SIGPROF, cpu_time as usize, 0),
+            (deadline::WALL_TIME, passed as usize, libc::SA_SIGINFO),
+            (deadline::CPU_TIME, passed as usize, libc::SA_SIGINFO),
         ];
         for (signal, handler, flags) in handlers
             .into_iter()

@@ -24,6 +24,8 @@ pub struct Child {
     pub cpu_before_job: u64,
     /// Monotonic nanoseconds at which its wall time has passed.
     pub wall_deadline: Option<u64>,
+    /// Which limit has passed, and the monotonic nanoseconds at which it is killed unless it has ended by then.
+    pub last_moment: Option<(Killed, u64)>,
     next_look: Option<u64>,
 }
 
@@ -37,6 +39,7 @@ impl Child {
             forked_at,
             cpu_before_job: 0,
             wall_deadline,
+            last_moment: None,
             next_look: None,
         }
     }

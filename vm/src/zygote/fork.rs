@@ -70,6 +70,15 @@ pub fn kill(pid: libc::pid_t) {
     unsafe { libc::kill(pid, libc::SIGKILL) };
 }
 
+/// Tells a child which of its time limits has passed, in milliseconds.
+pub fn warn(pid: libc::pid_t, signal: libc::c_int, milliseconds: u64) {
+    let value = libc::sigval {
+        sival_ptr: milliseconds as usize as *mut libc::c_void,
+    };
+    // SAFETY: numbers only. When it fails, the child is killed all the same.
+    unsafe { libc::sigqueue(pid, signal, value) };
+}
+
 /// Collects a child that has ended, if there is one; `wait` until there is, as long as there are children.
 pub fn reap(wait: bool) -> Option<Ended> {
     let mut status = 0;

@@ -69,7 +69,8 @@ pub struct Bounds {
     /// What the kernel keeps.
     pub rlimits: Rlimits,
     heap: Option<u64>,
-    cpu_time: Option<u64>,
+    /// In milliseconds, as given.
+    pub cpu_time: Option<u64>,
     /// Processor time, counted from the fork, at which the child is killed.
     pub cpu_budget: Option<u64>,
     /// Wall time from the message that set it.

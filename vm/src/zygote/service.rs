@@ -8,7 +8,7 @@ use super::control::{Control, Received};
 use super::fork::{self, Forked};
 use super::limits::{Baseline, Bounds};
 use super::log;
-use crate::child::{self, Preloaded};
+use crate::child::{self, deadline, Preloaded};
 use crate::exit;
 use crate::frames::vm::{
     zygote_event::Event, zygote_request::Request, Assign, ChildLimits, Exited, Spawn, SpawnFailed,
@@ -21,6 +21,9 @@ const REQUESTS_PER_TURN: usize = 16;
 /// A child that sleeps shortly before the end of its processor time is not looked at more often than this, in
 /// nanoseconds; it is also by how much it can overdraw.
 const SHORTEST_LOOK: u64 = 5_000_000;
+/// So long, in nanoseconds, has a child to say what it used after one of its time limits has passed. One that is in its
+/// script's own code needs a fraction of it; one that is in the middle of a native call is killed at its end.
+const LAST_MOMENT: u64 = 20_000_000;
 
 pub struct Service {
     control: Control,
@@ -244,7 +247,7 @@ impl Service {
         }
     }
 
-    /// Kills the children whose time has passed.
+    /// Tells the children whose time has passed, and a moment later kills those that are still there.
     fn look_at_due(&mut self) {
         let now = fork::monotonic();
         while let Some(id) = self.children.due(now) {
@@ -254,18 +257,21 @@ impl Service {
             if child.killed != Killed::No {
                 continue;
             }
-            if child.wall_deadline.is_some_and(|deadline| deadline <= now) {
-                child.killed = Killed::WallTime;
-            } else if fork::cpu_time(child.pid)
-                .zip(child.bounds.cpu_budget)
-                .is_some_and(|(used, all)| used >= all)
-            {
-                child.killed = Killed::CpuTime;
-            } else {
-                self.plan_look(id, now);
-                continue;
+            match &child.last_moment {
+                Some((passed, end)) if *end <= now => {
+                    child.killed = passed.clone();
+                    fork::kill(child.pid);
+                    continue;
+                }
+                Some(_) => {}
+                None => {
+                    if let Some((passed, signal, limit)) = time_passed(child, now) {
+                        fork::warn(child.pid, signal, limit);
+                        child.last_moment = Some((passed, now + LAST_MOMENT));
+                    }
+                }
             }
-            fork::kill(child.pid);
+            self.plan_look(id, now);
         }
     }
 
@@ -274,11 +280,15 @@ impl Service {
         let Some(child) = self.children.get_mut(id) else {
             return;
         };
-        let cpu = child.bounds.cpu_budget.map(|budget| {
+        let cpu = || {
+            let budget = child.bounds.cpu_budget?;
             let left = budget.saturating_sub(fork::cpu_time(child.pid).unwrap_or(0));
-            now.saturating_add(left.max(SHORTEST_LOOK))
-        });
-        let time = [cpu, child.wall_deadline].into_iter().flatten().min();
+            Some(now.saturating_add(left.max(SHORTEST_LOOK)))
+        };
+        let time = match &child.last_moment {
+            Some((_, end)) => Some(*end),
+            None => [cpu(), child.wall_deadline].into_iter().flatten().min(),
+        };
         self.children.look_at(id, time);
     }
 
@@ -322,6 +332,17 @@ impl Service {
             }));
         }
     }
+}
+
+/// Which of its time limits a child has passed, the signal that tells it, and the limit in milliseconds.
+fn time_passed(child: &Child, now: u64) -> Option<(Killed, libc::c_int, u64)> {
+    if child.wall_deadline.is_some_and(|deadline| deadline <= now) {
+        let limit = child.bounds.wall_time.unwrap_or(0) / 1_000_000;
+        return Some((Killed::WallTime, deadline::WALL_TIME, limit));
+    }
+    let used = fork::cpu_time(child.pid)?;
+    let limit = child.bounds.cpu_time.unwrap_or(0);
+    (used >= child.bounds.cpu_budget?).then_some((Killed::CpuTime, deadline::CPU_TIME, limit))
 }
 
 fn run_child(jail: &Jail, preloaded: &Preloaded, socket: &OwnedFd, is_spare: bool) -> ! {

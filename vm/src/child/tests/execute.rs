@@ -71,7 +71,7 @@ fn what_cannot_be_entered_is_refused() {
     let source = "pub fn add(a, b) { a + b } fn hidden() { 1 }";
     for (function, arguments, text) in [
         ("nope", vec![], "(add), got `nope`"),
-        ("hidden", vec![], "declare it `pub fn hidden`"),
+        ("hidden", vec![], "declare it `pub fn`"),
         ("add", vec![int(1)], "expected 2 arguments (a, b), got 1"),
         (
             "add",

@@ -3,6 +3,7 @@
 mod abuse;
 mod compile;
 mod execute;
+mod files;
 mod host_calls;
 mod output;
 mod scripts;
