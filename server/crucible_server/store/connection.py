@@ -48,11 +48,23 @@ def database_path(url: str) -> Path:
     return Path(parsed.database).expanduser().absolute()
 
 
-def create_file(path: Path) -> None:
-    """Makes the file and its folder for this user only: they hold all tenants' sources. Raises StoreError."""
-    try:
+def create_folder(path: Path) -> None:
+    """Makes the folder of the file for this user only: it holds all tenants' sources. Raises StoreError."""
+    with _explaining(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def create_file(path: Path) -> None:
+    """Makes the file and its folder for this user only. Raises StoreError."""
+    create_folder(path)
+    with _explaining(path):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+@contextmanager
+def _explaining(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise StoreError(
             StoreErrorKind.READ_ONLY,

@@ -23,12 +23,17 @@ def ensure_schema(path: Path) -> None:
     if revision == REVISIONS[-1]:
         return
     if revision is not None and revision not in REVISIONS:
-        raise StoreError(
-            StoreErrorKind.SCHEMA,
-            f"The store {path} has schema {revision}; this server knows schemas up to {REVISIONS[-1]}. A "
-            "newer server has written it: start that version, or set `store_url` to another file.",
-        )
+        raise newer_schema(path, revision)
     upgrade(path, REVISIONS[-1])
+
+
+def newer_schema(path: Path, revision: str) -> StoreError:
+    """The error of a store that this version does not know."""
+    return StoreError(
+        StoreErrorKind.SCHEMA,
+        f"The store {path} has schema {revision}; this server knows schemas up to {REVISIONS[-1]}. A "
+        "newer server has written it: start that version, or set `store_url` to another file.",
+    )
 
 
 def upgrade(path: Path, revision: str) -> None:
@@ -69,20 +74,26 @@ def upgrade(path: Path, revision: str) -> None:
 
 
 def _revision(path: Path) -> str | None:
-    """The revision of the database; None when it is empty."""
     try:
         connection = sqlite3.connect(path)
         try:
-            names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            tables = {str(row[0]) for row in names}
-            if "alembic_version" in tables:
-                rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
-            else:
-                rows = []
+            return revision_of(connection, path)
         finally:
             connection.close()
     except sqlite3.Error as error:
         raise store_error(error, path) from error
+
+
+def revision_of(connection: sqlite3.Connection, path: Path) -> str | None:
+    """The revision of the database; None when it is empty.
+
+    Raises StoreError when it holds something else than a store, and sqlite3.Error.
+    """
+    names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    tables = {str(row[0]) for row in names}
+    rows = []
+    if "alembic_version" in tables:
+        rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
     if rows:
         return str(rows[0][0])
     if tables - {"alembic_version"}:

@@ -1,0 +1,61 @@
+"""What `check_store` reads: all rows of the tables, in the order of their keys."""
+
+from __future__ import annotations
+
+from sqlalchemy import exists, func, select
+
+from .records import OutputSegment, UnitRecord
+from .sql import compiled, fields
+from .tables import executions, output_segments, script_names, script_references, script_stats, scripts, units
+
+COUNTS = tuple(
+    compiled(select(func.count()).select_from(table)) for table in (scripts, units, executions, output_segments)
+)
+SCRIPTS = compiled(
+    select(
+        scripts.c.tenant,
+        scripts.c.script_id,
+        scripts.c.functions,
+        scripts.c.source,
+        *(
+            exists().where(table.c.tenant == scripts.c.tenant, table.c.script_id == scripts.c.script_id)
+            for table in (script_stats, script_references)
+        ),
+    )
+)
+LOOSE_NAMES = compiled(
+    select(script_names.c.tenant, script_names.c.name, script_names.c.script_id).where(
+        ~exists().where(scripts.c.tenant == script_names.c.tenant, scripts.c.script_id == script_names.c.script_id)
+    )
+)
+UNITS = compiled(select(*(units.c[name] for name in fields(UnitRecord))))
+EXECUTIONS = compiled(
+    select(
+        executions.c.tenant,
+        executions.c.execution_id,
+        executions.c.state,
+        executions.c.end_time,
+        executions.c.last_sequence,
+        executions.c.limits,
+        executions.c.result,
+        executions.c.request,
+        executions.c.return_value,
+        select(func.max(output_segments.c.last_sequence))
+        .where(
+            output_segments.c.tenant == executions.c.tenant,
+            output_segments.c.execution_id == executions.c.execution_id,
+        )
+        .scalar_subquery(),
+    )
+)
+SEGMENTS = compiled(
+    select(
+        output_segments.c.tenant,
+        output_segments.c.execution_id,
+        ~exists().where(
+            executions.c.tenant == output_segments.c.tenant,
+            executions.c.execution_id == output_segments.c.execution_id,
+        ),
+        *(output_segments.c[name] for name in fields(OutputSegment)),
+    ).order_by(output_segments.c.tenant, output_segments.c.execution_id, output_segments.c.first_sequence)
+)
