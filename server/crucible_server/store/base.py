@@ -20,12 +20,15 @@ from .writer import Writer
 
 # Operations between checkpoints; some 4 MB of log.
 _CHECKPOINT_OPERATIONS = 1000
+# How long `open` waits for the count of what is stored.
+_COUNT_SECONDS = 0.05
 
 
 class OpenDatabase:
     """Opening, closing, checkpoints and settings; what is stored is added by those that inherit."""
 
     def __init__(self, path: Path, lock: FileLock, connection: sqlite3.Connection, synchronous: Synchronous) -> None:
+        """Takes over a lock and a connection that nothing else writes beside. Raises StoreError."""
         self._path = path
         self._lock = lock
         self._readers = Readers(path)
@@ -34,20 +37,26 @@ class OpenDatabase:
         self._since_checkpoint = 0
         self._checkpoint: asyncio.Task[None] | None = None
         self._closing: asyncio.Future[None] | None = None
+        # What came and went since the store was opened; what was there before is counted beside.
         self._execution_count = 0
         self._script_count = 0
+        self._snapshot = _snapshot(path)
+        self._counting = self._loop.create_task(self._count())
+        # Whoever needs the count is told; nobody may.
+        self._counting.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     @classmethod
     async def open(cls, url: str, *, synchronous: Literal["NORMAL", "FULL"] = "NORMAL") -> Self:
         """Opens `sqlite:///PATH`, creating or upgrading it. Raises StoreError, which says what to do."""
         path = database_path(url)
         lock, connection = await asyncio.to_thread(_prepare, path, synchronous)
-        store = cls(path, lock, connection, synchronous)
         try:
-            await store._count()
+            store = cls(path, lock, connection, synchronous)
         except BaseException:
-            await store.close()
+            connection.close()
+            lock.release()
             raise
+        await asyncio.wait((store._counting,), timeout=_COUNT_SECONDS)
         return store
 
     async def close(self) -> None:
@@ -58,6 +67,9 @@ class OpenDatabase:
         self._closing = self._loop.create_future()
         try:
             self._flush()
+            if not self._counting.done():
+                self._snapshot.interrupt()
+            await asyncio.wait((self._counting,))
             if self._checkpoint is not None:
                 await self._checkpoint
             # The writer goes last: the last connection to close folds the log back into the database.
@@ -69,12 +81,12 @@ class OpenDatabase:
 
     @property
     def execution_count(self) -> int:
-        """Executions of all tenants."""
+        """Executions of all tenants; in a large store, for a moment after `open`, only those that came since."""
         return self._execution_count
 
     @property
     def script_count(self) -> int:
-        """Scripts of all tenants."""
+        """Scripts of all tenants; likewise."""
         return self._script_count
 
     async def get_setting(self, name: str) -> bytes | None:
@@ -102,10 +114,13 @@ class OpenDatabase:
         """Queues what was only noted so far."""
 
     async def _count(self) -> None:
-        executions = await self._readers.first(COUNT_EXECUTIONS, ())
-        scripts = await self._readers.first(COUNT_SCRIPTS, ())
-        self._add_executions(0 if executions is None else executions[0])
-        self._add_scripts(0 if scripts is None else scripts[0])
+        # A million executions may take a second, which the start of a server does not wait for.
+        try:
+            executions, scripts = await asyncio.to_thread(_count, self._snapshot, self._path)
+        finally:
+            self._snapshot.close()
+        self._add_executions(executions)
+        self._add_scripts(scripts)
 
     def _add_executions(self, number: int) -> None:
         self._execution_count += number
@@ -148,6 +163,30 @@ def _prepare(path: Path, synchronous: Synchronous) -> tuple[FileLock, sqlite3.Co
     except BaseException:
         lock.release()
         raise
+
+
+def _snapshot(path: Path) -> sqlite3.Connection:
+    """A connection that sees the store as it is now for as long as it is open."""
+    try:
+        connection = connect(path, read_only=True)
+        try:
+            connection.execute("BEGIN")
+            connection.execute(SELECT_PROBE.sql, (1,)).fetchone()
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+    except sqlite3.Error as error:
+        raise store_error(error, path) from error
+
+
+def _count(snapshot: sqlite3.Connection, path: Path) -> tuple[int, int]:
+    try:
+        (executions,) = snapshot.execute(COUNT_EXECUTIONS.sql).fetchone()
+        (scripts,) = snapshot.execute(COUNT_SCRIPTS.sql).fetchone()
+        return executions, scripts
+    except sqlite3.Error as error:
+        raise store_error(error, path) from error
 
 
 def _checkpoint(path: Path) -> None:

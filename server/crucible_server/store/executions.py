@@ -119,6 +119,7 @@ class ExecutionStore(OpenDatabase):
 
         Returns their number.
         """
+        await asyncio.shield(self._counting)
         total = 0
         while (size := min(_BATCH, limit - total, self._execution_count - keep)) > 0:
             count = await self._writer.submit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from . import lists
@@ -98,6 +99,7 @@ class ScriptStore(OpenDatabase):
 
         Returns the keys of the byte code that went with them.
         """
+        await asyncio.shield(self._counting)
         return await self._remove_unused(_LATEST, min(limit, self._script_count - keep))
 
     async def _drop_units(self, toolchain: str | None) -> int:

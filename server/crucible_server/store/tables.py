@@ -54,6 +54,7 @@ script_references = Table(
     Column("create_time", BigInteger, nullable=False),
     ForeignKeyConstraint(["tenant", "script_id"], ["scripts.tenant", "scripts.script_id"]),
     Index("script_references_principal", "tenant", "principal", "create_time", "script_id"),
+    sqlite_with_rowid=False,
 )
 
 # Apart from the scripts, and narrow: every execution changes its row.

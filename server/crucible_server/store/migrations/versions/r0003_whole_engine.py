@@ -43,6 +43,7 @@ def _scripts() -> None:
         sa.Column("principal", sa.String, primary_key=True),
         sa.Column("create_time", sa.BigInteger, nullable=False),
         sa.ForeignKeyConstraint(["tenant", "script_id"], _SCRIPT),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "script_stats",
