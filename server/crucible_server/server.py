@@ -151,15 +151,18 @@ class Server:
     async def stop(self, grace: float | None = None) -> None:
         """Takes nothing new, lets what runs finish for `grace` seconds, ends the rest, leaves no process."""
         seconds = self._config.grace_period if grace is None else grace
-        if self._engine is not None and self._store is not None:
-            await self._engine.stop(seconds)
-        if self._grpc is not None:
-            await self._grpc.stop(_DRAIN_EXTRA if seconds else 0)
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-        if self._store is not None:
-            await self._store.close()
-        self._closed.set()
+        try:
+            if self._engine is not None and self._store is not None:
+                await self._engine.stop(seconds)
+            if self._grpc is not None:
+                await self._grpc.stop(_DRAIN_EXTRA if seconds else 0)
+            if self._tasks:
+                await asyncio.wait(self._tasks)
+            if self._store is not None:
+                await self._store.close()
+        finally:
+            # What fails here is told by whoever called; nobody should wait for ever besides.
+            self._closed.set()
 
     async def wait_closed(self) -> None:
         """Returns once `stop` is done."""

@@ -23,7 +23,7 @@ from crucible_server.engine.cache import UnitCache
 from crucible_server.engine.catalog import Catalog
 from crucible_server.engine.execution import Execution, bind
 from crucible_server.engine.figures import Figures
-from crucible_server.engine.history import History
+from crucible_server.engine.history import History, execution_not_found
 from crucible_server.engine.host_calls import HostCalls
 from crucible_server.engine.identity import UnitSeal, request_hash
 from crucible_server.engine.interpreter import Interpreter
@@ -315,10 +315,7 @@ class Engine:
             return Observed(live.record, live)
         record = await self.store.get_execution(tenant, execution_id)
         if record is None:
-            raise ServiceError(
-                ErrorKind.ERROR_KIND_EXECUTION_NOT_FOUND,
-                f"no execution has the id {execution_id[:140]!r}; it may be older than the retention time",
-            )
+            raise execution_not_found(execution_id)
         return Observed(record, self._live.get((tenant, execution_id)))
 
     async def result(self, observed: Observed) -> tuple[execution_pb2.ExecutionResult, Output]:

@@ -55,7 +55,7 @@ def execution_not_found(execution_id: str) -> ServiceError:
     """An execution that is not there."""
     return ServiceError(
         ErrorKind.ERROR_KIND_EXECUTION_NOT_FOUND,
-        f"no execution has the id {execution_id[:140]!r}; it may have been deleted, or be older than the retention time",
+        f"no execution has the id {execution_id[:140]!r}; it may have been deleted, or be older than its retention",
     )
 
 

@@ -33,7 +33,7 @@ MAX_CALLS_IN_FLIGHT = 64
 _EXITS: dict[int, tuple[Kind, str]] = {
     100: (Kind.EXECUTION_ERROR_KIND_INTERNAL, "the jail could not be built; see the server's log"),
     101: (Kind.EXECUTION_ERROR_KIND_INTERNAL, "the interpreter did not understand the server"),
-    102: (Kind.EXECUTION_ERROR_KIND_MEMORY_EXCEEDED, "the interpreter process ran out of memory"),
+    102: (Kind.EXECUTION_ERROR_KIND_MEMORY_EXCEEDED, "the interpreter process ran out of memory; keep less at once"),
     103: (Kind.EXECUTION_ERROR_KIND_CRASHED, "the interpreter panicked"),
     104: (
         Kind.EXECUTION_ERROR_KIND_STACK_OVERFLOW,
@@ -41,7 +41,7 @@ _EXITS: dict[int, tuple[Kind, str]] = {
     ),
     105: (
         Kind.EXECUTION_ERROR_KIND_CPU_TIME_EXCEEDED,
-        "the script used more processor time than its limit and was killed",
+        "the script used more processor time than {} s and was killed; make it do less or raise max_cpu_time",
     ),
     106: (Kind.EXECUTION_ERROR_KIND_CANCELLED, "the interpreter lost its server"),
     107: (Kind.EXECUTION_ERROR_KIND_CRASHED, "the interpreter accessed invalid memory"),
@@ -233,7 +233,10 @@ class Job:
             error.kind, error.message = self._ending.kind, self._ending.message
         elif exited is not None and exited.wall_time_exceeded:
             error.kind = Kind.EXECUTION_ERROR_KIND_TIMEOUT
-            error.message = f"the script ran longer than {limits.wall_time_ms / 1000:g} s and was killed"
+            error.message = (
+                f"the script ran longer than {limits.wall_time_ms / 1000:g} s and was killed; "
+                "make it do less or raise max_execution_time"
+            )
             error.limit_name, error.limit_value = "max_execution_time", limits.wall_time_ms
         elif exited is not None and exited.cpu_time_exceeded:
             error.kind, error.message = _EXITS[105]
@@ -264,7 +267,7 @@ class Job:
             error.limit_name, error.limit_value = "max_memory_bytes", self._limits.memory_bytes
         elif error.kind == Kind.EXECUTION_ERROR_KIND_CPU_TIME_EXCEEDED:
             error.limit_name, error.limit_value = "max_cpu_time", limits.cpu_time_ms
-            error.message += f" ({limits.cpu_time_ms / 1000:g} s)"
+            error.message = error.message.replace("{}", f"{limits.cpu_time_ms / 1000:g}")
         return error
 
 
