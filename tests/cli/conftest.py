@@ -60,9 +60,15 @@ def crucible() -> Crucible:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `server` keeps its things."""
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="session")
+def server(server_data: Path) -> Iterator[str]:
     """The address of a running `crucible serve`."""
-    with RunningServer(tmp_path_factory.mktemp("server")) as running:
+    with RunningServer(server_data) as running:
         yield running.address
 
 

@@ -36,7 +36,7 @@ def check(config: ConfigOption = None, data_dir: DataDirOption = None, as_json: 
         from crucible_server.store.maintenance import check_store
 
         is_sealed = _seal(settings)
-        report = check_store(settings.store_url, is_sealed=is_sealed, progress=progress)
+        report = check_store(settings.store_url, is_sealed=is_sealed, script_id_of=_script_id_of, progress=progress)
     _print_report(report, seals_checked=is_sealed is not None, as_json=as_json)
     if report.problems:
         raise typer.Exit(Exit.REFUSED)
@@ -138,6 +138,13 @@ def _seal(config: ServerConfig) -> Callable[[UnitRecord], bool] | None:
     return UnitSeal.open(config.unit_key_file, may_create=False).is_valid
 
 
+def _script_id_of(source: bytes) -> str:
+    from crucible.v1 import script_pb2
+    from crucible_server.engine.identity import script_id
+
+    return script_id(script_pb2.ScriptSource.FromString(source))
+
+
 @contextmanager
 def _store_errors() -> Iterator[None]:
     """Errors of the store as CommandError, and an order to end as one too, so that what is half done is tidied up."""
@@ -151,8 +158,9 @@ def _store_errors() -> Iterator[None]:
     try:
         yield
     except StoreError as error:
-        code = Exit.USAGE if error.kind is StoreErrorKind.CONFIGURATION else Exit.REFUSED
-        raise CommandError(code, error.message) from None
+        # A place that cannot be meant, such as a file that exists already.
+        misused = error.kind in (StoreErrorKind.CONFIGURATION, StoreErrorKind.CONFLICT)
+        raise CommandError(Exit.USAGE if misused else Exit.REFUSED, error.message) from None
     except (ServiceError, OSError) as error:
         raise CommandError(Exit.REFUSED, str(error)) from None
     finally:

@@ -9,34 +9,41 @@ from collections.abc import Iterable, Sequence
 
 from crucible_server.cli.terminal import emit, visible
 
-_WIDE = 100_000
+_GAP = "  "
+_LEAST = 8
+"""Characters that are left of a column that is cut."""
 _SIZES = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def emit_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, shrink: Sequence[str] = ()) -> None:
-    """Prints rows in aligned columns, with colour on a terminal.
+    """Prints rows in aligned columns, with bold headings on a terminal.
 
-    Columns named in `shrink` are cut there when the terminal is too narrow; everywhere else nothing is ever cut.
+    On a terminal that is too narrow the columns named in `shrink` are cut, in this order; elsewhere nothing ever is.
     """
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     is_terminal = sys.stdout.isatty()
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in headings:
-        cut = heading in shrink
-        table.add_column(heading, overflow="ellipsis" if cut else "fold", no_wrap=cut, min_width=8 if cut else None)
-    for row in rows:
+    cells = [[visible(cell) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(headings, *cells, strict=True)]
+    excess = sum(widths) + len(_GAP) * (len(widths) - 1) - shutil.get_terminal_size().columns
+    for heading in shrink if is_terminal else ():
+        column = headings.index(heading)
+        cut = max(0, min(excess, widths[column] - max(_LEAST, cell_len(heading))))
+        widths[column] -= cut
+        excess -= cut
+    table = Table(box=None, pad_edge=False, padding=(0, len(_GAP), 0, 0), header_style="bold")
+    for heading, width in zip(headings, widths, strict=True):
+        table.add_column(heading, width=width, no_wrap=True, overflow="ellipsis")
+    for row in cells:
         # As Text, since square brackets in a cell would be read as markup.
-        table.add_row(*(Text(visible(cell)) for cell in row))
+        table.add_row(*map(Text, row))
     file = io.StringIO()
-    Console(
-        file=file,
-        force_terminal=is_terminal,
-        no_color=None if is_terminal else True,
-        width=shutil.get_terminal_size().columns if is_terminal else _WIDE,
-    ).print(table)
+    # What does not fit even so is for the terminal to wrap.
+    width = sum(widths) + len(_GAP) * len(widths)
+    Console(file=file, force_terminal=is_terminal, no_color=None if is_terminal else True, width=width).print(table)
     lines = [line.rstrip() for line in file.getvalue().splitlines()]
     emit(sys.stdout, "".join(f"{line}\n" for line in lines), is_ours=True)
 

@@ -43,9 +43,9 @@ def list_scripts(options: ListOptions) -> None:
         emit(sys.stdout, "".join(f"{script.script_id}\n" for script in listing.rows))
     else:
         emit_table(
-            ("SCRIPT", "NAMES", "FUNCTIONS", "SIZE", "PRINCIPAL", "STORED", "LAST USED"),
+            ("SCRIPT", "NAMES", "FUNCTIONS", "SIZE", "PRINCIPAL", "STORED"),
             (_row(script) for script in listing.rows),
-            shrink=("SCRIPT", "FUNCTIONS"),
+            shrink=("SCRIPT", "FUNCTIONS", "NAMES"),
         )
     tell_more(listing.next_page_token)
 
@@ -75,7 +75,6 @@ def _row(script: script_pb2.Script) -> tuple[str, ...]:
         size(script.source_bytes),
         script.principal,
         day_time(script.create_time),
-        day_time(script.last_used_time),
     )
 
 

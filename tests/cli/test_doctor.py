@@ -1,0 +1,191 @@
+"""`crucible doctor`: what it finds, and that it leaves everything as it was."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import crucible as client_library
+from tests.servers import RunningServer
+
+from .conftest import Crucible
+
+
+def examine(crucible: Crucible, folder: Path, **settings: str) -> tuple[int, dict[tuple[str, str], dict[str, Any]]]:
+    """The exit code, and the findings by group and name."""
+    done = crucible("doctor", "--data-dir", folder, "--json", settings={"CRUCIBLE_LISTEN": "127.0.0.1:0", **settings})
+    assert done.stderr == ""
+    document = json.loads(done.stdout)
+    assert document["ok"] == (done.returncode == 0)
+    findings = {(finding["group"], finding["name"]): finding for finding in document["findings"]}
+    assert len(findings) == len(document["findings"])
+    for finding in document["findings"]:
+        # Whatever is not well comes with advice.
+        assert finding["advice"] or finding["status"] == "ok", finding
+    return done.returncode, findings
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Everything below a folder."""
+    return {
+        str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes())
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def used(tmp_path: Path) -> Path:
+    """The data of a server that has been stopped."""
+    folder = tmp_path / "data"
+    with RunningServer(folder) as running, client_library.Client(running.address) as client:
+        client.run("pub fn main() { 1 }")
+    return folder
+
+
+def test_this_machine_can(crucible: Crucible, tmp_path: Path) -> None:
+    code, findings = examine(crucible, tmp_path)
+    assert code == 0
+    assert not list(tmp_path.iterdir())
+    for place in (
+        ("configuration", "settings"),
+        ("toolchain", "crucible-vm"),
+        ("isolation", "seccomp"),
+        ("kernel", "seccomp"),
+        ("kernel", "pidfd"),
+        ("kernel", "close_range"),
+        ("store", "place"),
+        ("store", "key"),
+        ("address", "listen"),
+    ):
+        assert findings[place]["status"] == "ok", findings[place]
+    assert ("machine", "memory") in findings
+
+
+def test_text(crucible: Crucible, tmp_path: Path) -> None:
+    done = crucible("doctor", "--data-dir", tmp_path, settings={"CRUCIBLE_LISTEN": "127.0.0.1:0"})
+    assert done.returncode == 0
+    assert "isolation\n" in done.stdout
+    assert done.stdout.rstrip().endswith("0 error")
+
+
+def test_a_folder_that_is_not_there_is_not_made(crucible: Crucible, tmp_path: Path) -> None:
+    code, _ = examine(crucible, tmp_path / "a" / "b")
+    assert code == 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_store_stays_as_it_was(crucible: Crucible, used: Path) -> None:
+    before = snapshot(used)
+    code, findings = examine(crucible, used)
+    assert code == 0
+    assert findings["store", "in use"]["detail"] == "by no server"
+    assert snapshot(used) == before
+
+
+def test_a_store_whose_server_was_killed_stays_as_it_was(crucible: Crucible, tmp_path: Path) -> None:
+    with RunningServer(tmp_path) as running, client_library.Client(running.address) as client:
+        client.run("pub fn main() { 1 }")
+        running.kill()
+    before = snapshot(tmp_path)
+    assert before["crucible.db-wal"][1]
+    code, findings = examine(crucible, tmp_path)
+    assert code == 0
+    assert findings["store", "schema"]["status"] == "ok"
+    after = snapshot(tmp_path)
+    # SQLite may rebuild its index of the log, which holds nothing of its own.
+    assert {name: after[name] for name in after if not name.endswith("-shm")} == {
+        name: before[name] for name in before if not name.endswith("-shm")
+    }
+
+
+def test_a_running_server(crucible: Crucible, tmp_path: Path) -> None:
+    with RunningServer(tmp_path) as running:
+        code, findings = examine(crucible, tmp_path, CRUCIBLE_LISTEN=running.address)
+        assert code == 0
+        assert "a server answers" in findings["address", "listen"]["detail"]
+        assert str(running.pid) in findings["store", "in use"]["detail"]
+
+
+def test_a_taken_port(crucible: Crucible, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        code, findings = examine(crucible, tmp_path, CRUCIBLE_LISTEN=address)
+    assert code == 3
+    assert "no Crucible server answers" in findings["address", "listen"]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [(None, "no such file"), ("", "may not be executed"), ("#!/bin/sh\necho broken >&2\nexit 1\n", "broken")],
+    ids=["missing", "not executable", "broken"],
+)
+def test_an_interpreter_that_does_not_start(crucible: Crucible, tmp_path: Path, program: str | None, said: str) -> None:
+    path = tmp_path / "crucible-vm"
+    if program is not None:
+        path.write_text(program, "ascii")
+        path.chmod(0o755 if program else 0o644)
+    code, findings = examine(crucible, tmp_path / "data", CRUCIBLE_VM=str(path))
+    assert code == 3
+    finding = findings["toolchain", "crucible-vm"]
+    assert finding["status"] == "error"
+    assert said in finding["detail"]
+    # The others are looked at all the same.
+    assert findings["kernel", "seccomp"]["status"] == "ok"
+
+
+def test_wrong_settings(crucible: Crucible, tmp_path: Path) -> None:
+    code, findings = examine(crucible, tmp_path, CRUCIBLE_SPARE_CHILDREN="-1")
+    assert code == 3
+    assert "spare_children" in findings["configuration", "settings"]["detail"]
+    assert findings["kernel", "seccomp"]["status"] == "ok"
+
+
+class TestStore:
+    """What may be wrong with it."""
+
+    def test_newer_schema(self, crucible: Crucible, used: Path) -> None:
+        with sqlite3.connect(used / "crucible.db") as connection:
+            connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.close()
+        code, findings = examine(crucible, used)
+        assert code == 3
+        assert "9999" in findings["store", "schema"]["detail"]
+
+    def test_no_database(self, crucible: Crucible, tmp_path: Path) -> None:
+        (tmp_path / "crucible.db").write_bytes(b"noise" * 1000)
+        (tmp_path / "crucible.db").chmod(0o600)
+        code, findings = examine(crucible, tmp_path)
+        assert code == 3
+        assert findings["store", "schema"]["status"] == "error"
+
+    def test_readable_by_others(self, crucible: Crucible, used: Path) -> None:
+        (used / "crucible.db").chmod(0o644)
+        code, findings = examine(crucible, used)
+        assert (code, findings["store", "place"]["status"]) == (0, "warning")
+
+    def test_missing_key(self, crucible: Crucible, used: Path) -> None:
+        (used / "unit.key").unlink()
+        code, findings = examine(crucible, used)
+        assert code == 3
+        assert "crucible store reseal" in findings["store", "key"]["advice"]
+        assert not (used / "unit.key").exists()
+
+    def test_key_of_another_store(self, crucible: Crucible, used: Path) -> None:
+        (used / "unit.key").write_bytes(bytes(32))
+        code, findings = examine(crucible, used)
+        assert code == 3
+        assert "not the one" in findings["store", "key"]["detail"]
+
+    @pytest.mark.parametrize(("mode", "size", "said"), [(0o644, 32, "others may read it"), (0o600, 5, "found 5")])
+    def test_unusable_key(self, crucible: Crucible, used: Path, mode: int, size: int, said: str) -> None:
+        (used / "unit.key").write_bytes(bytes(size))
+        (used / "unit.key").chmod(mode)
+        code, findings = examine(crucible, used)
+        assert code == 3
+        assert said in findings["store", "key"]["detail"]
