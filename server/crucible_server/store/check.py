@@ -13,7 +13,7 @@ from typing import Any
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.proto import parse_length_prefixed
 
-from crucible.v1 import execution_pb2, script_pb2, security_pb2, value_pb2
+from crucible.v1 import execution_pb2, script_pb2, script_service_pb2, security_pb2, value_pb2
 
 from . import check_statements as s
 from .connection import connect, database_path
@@ -192,7 +192,7 @@ class _Check:
             self.report.units += 1
             unit = UnitRecord(*row)
             what = f"Byte code {unit.unit_key} of script {unit.script_id}"
-            self._parse(script_pb2.CompiledScript, unit.compiled, f"{what}: its description")
+            self._parse(script_service_pb2.CompileScriptResponse, unit.compiled, f"{what}: its description")
             if self._is_sealed is not None and not self._is_sealed(unit):
                 self._problem(f"{what}: its seal is not right. It is not used, and compiled anew when needed.")
 
@@ -238,7 +238,8 @@ class _Check:
         try:
             if data is not None:
                 kind.FromString(data)
-        except DecodeError:
+        except (DecodeError, TypeError):
+            # Other programs may leave text where bytes were.
             self._problem(f"{what} cannot be read.")
 
 
