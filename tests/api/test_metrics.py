@@ -32,7 +32,7 @@ def metrics(client: crucible.Client, *script_ids: str) -> api.GetMetricsResponse
 
 def test_figures_of_the_service(own: tuple[RunningServer, crucible.Client]) -> None:
     _, client = own
-    script = client.compile("pub fn main(n) { if n == 0 { panic!("no") } n }")
+    script = client.compile('pub fn main(n) { if n == 0 { panic!("no") } n }')
     with pytest.raises(crucible.CompilationError):
         client.compile("pub fn main( {")
     for n in range(4):
@@ -71,7 +71,9 @@ def test_memory_and_processor_time_are_those_of_the_processes(own: tuple[Running
 def test_figures_of_a_script_outlive_the_server(start_server: StartServer) -> None:
     server = start_server()
     with crucible.Client(server.address) as client:
-        script = client.compile("pub fn main(n) { if n == 0 { panic!("no") } let v = []; for i in 0..n { v.push(i); } n }")
+        script = client.compile(
+            'pub fn main(n) { if n == 0 { panic!("no") } let v = []; for i in 0..n { v.push(i); } n }'
+        )
         other = client.compile("pub fn main() { 1 }").script_id
         records = [client.run(script, args={"n": n}, check=False) for n in (0, 10, 10_000)]
         (stats,) = metrics(client, script.script_id).script_stats
