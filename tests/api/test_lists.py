@@ -189,8 +189,8 @@ def test_page_tokens_that_are_none_are_refused(stub: Any) -> None:
     [
         (api.ListExecutionsRequest(page_size=-1), "page_size"),
         (api.ListExecutionsRequest(page_size=1001), "page_size"),
-        (api.ListExecutionsRequest(states=[0]), "states[0]"),
-        (api.ListExecutionsRequest(states=[3, 99]), "states[1]"),
+        (api.ListExecutionsRequest(states=["EXECUTION_STATE_UNSPECIFIED"]), "states[0]"),
+        (api.ListExecutionsRequest.FromString(b"\x1a\x02\x03\x63"), "states[1]"),
         (api.ListExecutionsRequest(created_after=Timestamp(nanos=-1)), "created_after"),
         (api.ListExecutionsRequest(created_before=Timestamp(seconds=2**60)), "created_before"),
         (

@@ -79,10 +79,11 @@ async def test_more_memory_than_there_ever_is_is_refused_at_once() -> None:
 
 async def test_a_full_queue_refuses_and_counts() -> None:
     admission = Admission("executions", total=1, max_queue=1)
-    admission.enter("a", None)
-    assert not admission.is_crowded
-    admission.enter("a", None)
-    assert admission.is_crowded
+    crowded = []
+    for _ in range(2):
+        admission.enter("a", None)
+        crowded.append(admission.is_crowded)
+    assert crowded == [False, True]
     with pytest.raises(ServiceError) as raised:
         admission.enter("a", None)
     assert raised.value.retry_after is not None
