@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sqlite3
 from pathlib import Path
 
@@ -9,10 +10,21 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from google.protobuf.proto import serialize_length_prefixed
 from sqlalchemy import create_engine
 
-from crucible_server.store import Store, StoreError, StoreErrorKind, schema, tables
-from tests.store.records import INTERRUPTED, NOW, execution, script
+from crucible.v1 import execution_pb2, value_pb2
+from crucible_server.store import (
+    ExecutionQuery,
+    ScriptQuery,
+    ScriptStats,
+    Store,
+    StoreError,
+    StoreErrorKind,
+    schema,
+    tables,
+)
+from tests.store.records import FAILED, INTERRUPTED, NOW, RUNNING, SUCCEEDED, execution, script
 
 
 def indexes(path: Path) -> set[str]:
@@ -68,6 +80,108 @@ async def test_a_store_of_the_first_revision_is_upgraded_with_its_rows(path: Pat
     assert "executions_state" in indexes(path)
 
 
+def second_revision(path: Path) -> None:
+    """A store as the second revision had it: scripts, byte code, executions in all states and their output."""
+    path.parent.mkdir()
+    schema.upgrade(path, "0002")
+    stream = io.BytesIO()
+    for chunk in (
+        execution_pb2.ExecutionChunk(sequence=1, stdout="hi"),
+        execution_pb2.ExecutionChunk(sequence=2, stderr="\u00e4h"),
+        execution_pb2.ExecutionChunk(sequence=3, stdout="there"),
+    ):
+        serialize_length_prefixed(chunk, stream)
+    result = execution_pb2.ExecutionResult(execution_id="e1", success=True, stdout_bytes=7)
+    result.return_value.int_value = 42
+    failed = execution_pb2.ExecutionResult(execution_id="e2")
+    connection = sqlite3.connect(path)
+    with connection:
+        for tenant, name in (("local", "anna"), ("other", "bert")):
+            connection.execute(
+                "INSERT INTO scripts VALUES (?, 'sha256', ?, ?, ?, 6, ?, ?)",
+                (tenant, name, NOW, NOW + 5, b"functions", b"source"),
+            )
+            connection.execute("INSERT INTO script_names VALUES (?, 'clean', 'sha256', ?)", (tenant, NOW))
+        connection.execute("INSERT INTO units VALUES ('key', 'local', 'sha256', ?, ?, ?)", (NOW, b"mac", b"code"))
+        for name, state, start, end, data in (
+            ("e1", SUCCEEDED, NOW + 10, NOW + 30, result.SerializeToString()),
+            ("e2", FAILED, NOW + 10, NOW + 15, failed.SerializeToString()),
+            ("e3", FAILED, None, NOW + 40, b"\xff not a result"),
+            ("e4", RUNNING, NOW + 10, None, None),
+        ):
+            connection.execute(
+                "INSERT INTO executions VALUES ('local', ?, 'sha256', 'tools/clean', 'main', ?, 1, 'anna', 3, "
+                "'run-1', ?, ?, ?, NULL, 3, 0, ?, ?, ?, ?)",
+                (name, state, NOW, start, end, b"\x00hash", b"limits", b"arguments", data),
+            )
+        connection.execute("INSERT INTO execution_outputs VALUES ('local', 'e1', ?)", (stream.getvalue(),))
+        connection.execute("INSERT INTO execution_outputs VALUES ('local', 'e2', ?)", (b"\xff not chunks",))
+        connection.executemany(
+            "INSERT INTO executions VALUES ('many', ?, 'sha256', '', 'main', 3, 0, 'bert', 1, 'run-1', ?, ?, ?, NULL, "
+            "0, 0, x'', x'', x'', x'')",
+            [(f"e{number:04}", NOW + number, NOW, NOW + 1) for number in range(1200)],
+        )
+    connection.close()
+
+
+async def test_a_store_of_the_second_revision_is_upgraded_with_its_rows(path: Path, url: str) -> None:
+    second_revision(path)
+    store = await Store.open(url)
+    try:
+        assert (store.script_count, store.execution_count) == (2, 1204)
+        assert await store.get_script("local", "sha256") == script(last_used_time=NOW + 5)
+        assert await store.resolve_name("other", "clean") == "sha256"
+        assert await store.list_scripts(ScriptQuery("local", 10, principal="bert")) == []
+        assert await store.script_stats("local", ["sha256"]) == [ScriptStats("sha256", 3, 1, 25, 20, 0, NOW + 40)]
+        assert await store.get_unit("key") is None
+
+        found = await store.get_execution("local", "e1")
+        assert found is not None
+        result = execution_pb2.ExecutionResult(execution_id="e1", success=True, stdout_bytes=7)
+        assert found == execution(
+            state=SUCCEEDED,
+            start_time=NOW + 10,
+            end_time=NOW + 30,
+            last_sequence=3,
+            result=result.SerializeToString(),
+            return_value=value_pb2.Value(int_value=42).SerializeToString(),
+        )
+        output = await store.get_output("local", "e1")
+        assert output is not None
+        assert (output.first_sequence, output.last_sequence) == (1, 3)
+        assert (output.stdout_bytes, output.stderr_bytes) == (7, 3)
+        assert await store.get_output("local", "e2") is None
+        broken = await store.get_execution("local", "e3")
+        assert broken is not None
+        assert (broken.result, broken.return_value) == (b"\xff not a result", None)
+
+        ids = [record.execution_id for record in await store.list_executions(ExecutionQuery("many", 1000))]
+        assert ids == [f"e{number:04}" for number in range(1199, 199, -1)]
+        assert await store.interrupt_unfinished(NOW, lambda *_: b"lost") == 1
+        assert (await store.delete_script("local", "sha256", "anna")).removed
+    finally:
+        await store.close()
+    connection = sqlite3.connect(path)
+    found_tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    connection.close()
+    assert found_tables == {*tables.metadata.tables, "alembic_version"}
+
+
+async def test_an_upgrade_that_fails_late_leaves_all_rows(path: Path, url: str) -> None:
+    second_revision(path)
+    connection = sqlite3.connect(path)
+    with connection:
+        # In the way of the last table of the third revision.
+        connection.execute("CREATE TABLE settings (x)")
+    before = list(connection.iterdump())
+    connection.close()
+    with pytest.raises(StoreError, match="settings"):
+        await Store.open(url)
+    connection = sqlite3.connect(path)
+    assert list(connection.iterdump()) == before
+    connection.close()
+
+
 async def test_an_upgrade_that_fails_leaves_the_store_as_it_was(path: Path) -> None:
     path.parent.mkdir()
     schema.upgrade(path, schema.REVISIONS[0])
@@ -107,13 +221,3 @@ async def test_a_store_of_a_newer_server_is_refused_and_not_touched(store: Store
     connection = sqlite3.connect(path)
     assert connection.execute("SELECT execution_id, state FROM executions").fetchall() == [("e1", 1)]
     connection.close()
-
-
-async def test_the_unfinished_are_found_by_their_index(store: Store, path: Path) -> None:
-    from crucible_server.store.execution_statements import SELECT_UNFINISHED
-
-    await store.check()
-    connection = sqlite3.connect(path)
-    plan = connection.execute("EXPLAIN QUERY PLAN " + SELECT_UNFINISHED.sql).fetchall()
-    connection.close()
-    assert "executions_state" in str(plan)
