@@ -81,7 +81,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     if not path.exists():
         raise StoreError(
             StoreErrorKind.UNAVAILABLE,
-            f"There is no store at {path}. Check `store_url` and `data_dir`; a server makes its store when it starts.",
+            f"There is no store at {path}. Check the path, or `store_url`; a server makes its store when it starts.",
         )
     try:
         connection = connect(path, read_only=True)
