@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -68,9 +68,9 @@ def throughput(call: Callable[[], object], threads: int, seconds: float) -> floa
 class ServiceBench:
     """A server and a channel to it."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
         began = time.perf_counter()
-        self.server = RunningServer(data_dir).start()
+        self.server = RunningServer(data_dir, settings or {}).start()
         self.ready_seconds = time.perf_counter() - began
         self._channel = grpc.insecure_channel(self.server.address)
         self._scripts = script_service_pb2_grpc.ScriptServiceStub(self._channel)
@@ -87,6 +87,11 @@ class ServiceBench:
     def check(self) -> None:
         """Health.Check."""
         self._health.Check(health_pb2.HealthCheckRequest())
+
+    def spares(self) -> tuple[int, int]:
+        """Jobs so far that found a spare, and that did not."""
+        metrics = self._scripts.GetMetrics(script_service_pb2.GetMetricsRequest()).metrics
+        return metrics.spare_hits, metrics.spare_misses
 
     def compile(self, source: str) -> str:
         """The id of a script."""
