@@ -93,15 +93,10 @@ class Grants:
         """Every level as this caller may use it."""
         infos = []
         for level in (*_JAILED, Level.SECURITY_LEVEL_DEVELOPMENT):
-            info = server_info_pb2.SecurityLevelInfo(level=level)
-            try:
-                levels.resolve_level(level, self._config)
-                limits = levels.effective_limits(level, self._config, None, None)
-            except PolicyError as error:
-                info.disabled_reason = error.message
-            else:
+            info = server_info_pb2.SecurityLevelInfo(level=level, disabled_reason=levels.disabled_reason(level))
+            if not info.disabled_reason:
                 info.enabled = True
-                info.limits.CopyFrom(levels.to_message(limits))
+                info.limits.CopyFrom(levels.to_message(levels.level_limits(level, self._config)))
                 info.modules.extend(levels.modules_of(level, self._available))
             infos.append(info)
         return infos
