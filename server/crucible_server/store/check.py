@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -84,7 +85,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
             f"There is no store at {path}. Check the path, or `store_url`; a server makes its store when it starts.",
         )
     try:
-        connection = connect(path, read_only=True)
+        connection = connect(path, read_only=True, immutable=_is_immutable(path))
         try:
             connection.execute("BEGIN")
             # The moment is that of the first look, not of the BEGIN.
@@ -94,6 +95,11 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
             connection.close()
     except sqlite3.Error as error:
         raise store_error(error, path) from error
+
+
+def _is_immutable(path: Path) -> bool:
+    # Without write access and without a log there is no server either, and SQLite could make no log to read by.
+    return not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
 
 
 class _Check:

@@ -83,10 +83,15 @@ def erasing(connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute("PRAGMA secure_delete = FAST").fetchall()
 
 
-def connect(path: Path, *, read_only: bool, synchronous: Synchronous = "NORMAL") -> sqlite3.Connection:
-    """A connection in autocommit mode that may be handed from thread to thread. Raises sqlite3.Error."""
+def connect(
+    path: Path, *, read_only: bool, synchronous: Synchronous = "NORMAL", immutable: bool = False
+) -> sqlite3.Connection:
+    """A connection in autocommit mode that may be handed from thread to thread. Raises sqlite3.Error.
+
+    `immutable` is for a folder that nobody can write to: SQLite then does without the files it keeps beside.
+    """
     connection = sqlite3.connect(
-        f"file:{quote(str(path))}?mode={'ro' if read_only else 'rw'}",
+        f"file:{quote(str(path))}?mode={'ro' if read_only else 'rw'}{'&immutable=1' if immutable else ''}",
         uri=True,
         isolation_level=None,
         check_same_thread=False,

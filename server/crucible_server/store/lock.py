@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -35,8 +36,10 @@ class FileLock:
                 f"The store {database} is in use by another server, process {holder}. Stop that server, or "
                 "give this one a store of its own with `store_url` or `data_dir`.",
             ) from error
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode("ascii"), 0)
+        # Only for the message above: a full disk is told of by what needs the room.
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, f"{os.getpid()}\n".encode("ascii"), 0)
 
     def release(self) -> None:
         """Gives the lock up. The file stays: deleting it would let two servers lock two files of one name."""
