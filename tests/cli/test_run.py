@@ -181,6 +181,37 @@ class TestFailures:
         assert "line 2 holds the byte 0xe9" in done.stderr
 
 
+class TestDetach:
+    """It goes on without us."""
+
+    def test_start_watch_cancel(self, crucible: Crucible, script: Script, server: str) -> None:
+        file = script('pub fn main(n) { println!("started {}", n); loop {} }')
+        done = crucible("run", file, "--detach", "--arg", "n=1", "--server", server)
+        execution = done.stdout.strip()
+        assert (done.returncode, done.stderr, len(execution)) == (0, "", 32)
+        record = json.loads(crucible("executions", "show", execution, "--server", server, "--json").stdout)
+        assert record["detached"]
+        assert record["state"] in ("queued", "running")
+        assert crucible("executions", "cancel", execution, "--server", server).returncode == 0
+        watched = crucible("executions", "watch", execution, "--server", server)
+        assert (watched.returncode, watched.stdout) == (1, "started 1\n")
+
+    def test_json(self, crucible: Crucible, script: Script, server: str) -> None:
+        done = crucible("run", script("pub fn main() { 1 }"), "--detach", "--server", server, "--json")
+        execution = json.loads(done.stdout)["execution_id"]
+        assert crucible("executions", "wait", execution, "--server", server).returncode == 0
+
+    def test_what_is_refused(self, crucible: Crucible, script: Script, server: str) -> None:
+        done = crucible("run", script(GREETING), "--detach", "--arg", "nam=Ada", "--server", server)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert "nam" in done.stderr
+
+    def test_needs_a_server(self, crucible: Crucible, script: Script) -> None:
+        done = crucible("run", script(GREETING), "--detach")
+        assert done.returncode == 2
+        assert "--server" in done.stderr
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_cancel_the_execution(
     crucible: Crucible, script: Script, server: str, number: signal.Signals, code: int

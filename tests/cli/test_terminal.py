@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import crucible as client_library
+from tests.servers import RunningServer
 
 from .conftest import TIMEOUT, Script, command, environment
 
@@ -46,6 +47,16 @@ def test_spinner_while_nothing_comes(script: Script, server: str) -> None:
     assert b"running" in shown
     # It hides the cursor, and gives it back.
     assert shown.count(HIDE_CURSOR) == shown.count(b"\x1b[?25h") >= 1
+
+
+def test_spinner_in_the_queue(script: Script, tmp_path: Path) -> None:
+    settings = {"CRUCIBLE_MAX_CONCURRENT_EXECUTIONS": "1"}
+    with RunningServer(tmp_path / "data", settings) as running, client_library.Client(running.address) as client:
+        stream = client.stream('pub fn main() { println!("busy"); loop {} }', timeout=3.0, check=False)
+        next(iter(stream))
+        code, stdout, shown = at_a_terminal("run", script("pub fn main() { 1 }"), "--server", running.address)
+    assert (code, stdout) == (0, b"1\n")
+    assert b"waiting for its turn" in shown
 
 
 def test_no_spinner_for_programs(script: Script, server: str) -> None:

@@ -22,6 +22,14 @@ ORDERS = """[
     {"customer": "Cy", "item": "tea", "quantity": 0, "price": 4.5}]"""
 
 
+SCRIPTS = sorted(
+    [path.name for path in EXAMPLES.glob("*.rn")] + [path.parent.name for path in EXAMPLES.glob("*/main.rn")]
+)
+LINES = """[
+    {"item": "book", "kind": "printed", "cents": 1990, "quantity": 2},
+    {"item": "lamp", "kind": "goods", "cents": 4500, "quantity": 1}]"""
+
+
 @dataclass(frozen=True)
 class Case:
     """A run of an example, and what must come of it."""
@@ -58,6 +66,12 @@ CASES = [
         {"orders": 3, "rejected": 1, "total": 46.0, "by_customer": {"Ada": 26.0, "Bob": 20.0}},
         stdout="Ada           26.00\nBob           20.00\n",
         stderr="order 4: expected a quantity of 1 or more, got 0\n",
+    ),
+    Case(
+        "invoice",
+        {"country": "de", "lines": LINES},
+        {"net": "84.80", "tax": "11.34", "total": "96.14"},
+        stdout="book         39.80      2.79\nlamp         45.00      8.55\n",
     ),
     Case(
         "futures.rn",
@@ -115,7 +129,7 @@ def test_value_and_output(case: Case) -> None:
     assert result["stderr"] == case.stderr
 
 
-@pytest.mark.parametrize("file", sorted(path.name for path in EXAMPLES.glob("*.rn")))
+@pytest.mark.parametrize("file", SCRIPTS)
 def test_compiles_without_a_warning_and_has_a_case(file: str) -> None:
     assert file in {case.file for case in CASES}
     done = crucible("check", f"examples/{file}", "--json")
@@ -123,9 +137,10 @@ def test_compiles_without_a_warning_and_has_a_case(file: str) -> None:
     assert json.loads(done.stdout)["diagnostics"] == []
 
 
-@pytest.mark.parametrize("file", sorted(path.name for path in EXAMPLES.glob("*.rn")))
+@pytest.mark.parametrize("file", SCRIPTS)
 def test_command_in_the_head_works(file: str) -> None:
-    head = re.match(r"(?://!.*\n)+", (EXAMPLES / file).read_text("utf-8"))
+    path = EXAMPLES / file
+    head = re.match(r"(?://!.*\n)+", (path / "main.rn" if path.is_dir() else path).read_text("utf-8"))
     assert head is not None
     lines = [line.removeprefix("//!").removeprefix(" ") for line in head[0].splitlines()]
     block = "\n".join(line for line in lines if line.startswith("    ")).replace("\\\n", "")

@@ -8,6 +8,7 @@ import typer
 
 from crucible_server.cli.exits import Exit
 from crucible_server.cli.options import Level, OwnServerOption, SourceArgument
+from crucible_server.cli.terminal import CommandError
 
 
 def run(
@@ -22,6 +23,9 @@ def run(
         str | None, typer.Option(metavar="TIME", help="How long it may run, such as 500ms, 5s, 2m.")
     ] = None,
     server: OwnServerOption = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Print the id of the execution and leave it running; needs --server.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object at the end instead of output and value.")
     ] = False,
@@ -30,6 +34,8 @@ def run(
 
     Ctrl-C cancels the execution. Exit code 1 means that the script does not compile, or ran and failed.
     """
+    if detach and server is None:
+        raise CommandError(Exit.USAGE, "--detach needs --server: a server of its own ends with this command")
     from crucible_server.cli.calls.run import run_script
 
     succeeded = run_script(
@@ -39,6 +45,7 @@ def run(
         level=level,
         timeout=timeout,
         server=server,
+        detach=detach,
         as_json=as_json,
     )
     if not succeeded:

@@ -51,6 +51,11 @@ class TextOutput:
         else:
             emit(sys.stderr, failure(result.error) + "\n")
 
+    def started(self, execution_id: str) -> None:
+        """The script runs, and nobody waits for it."""
+        self._spinner.clear()
+        emit(sys.stdout, f"{execution_id}\n")
+
 
 class LinesOutput:
     """For programs that follow: one JSON object a line for every piece."""
@@ -104,6 +109,10 @@ class JsonOutput:
         else:
             members["error"] = json.dumps(_error_members(result.error), ensure_ascii=False)
         emit(sys.stdout, "{" + ", ".join(f'"{name}": {value}' for name, value in members.items()) + "}\n")
+
+    def started(self, execution_id: str) -> None:
+        """The script runs, and nobody waits for it."""
+        emit_json({"execution_id": execution_id})
 
 
 def _error_members(error: error_pb2.ExecutionError) -> dict[str, object]:

@@ -24,6 +24,7 @@ from crucible_server.cli.terminal import CommandError, OutputClosedError, emit
 
 _CANCEL_SECONDS = 5.0
 _LOOK_SECONDS = 1.0
+_ID_KEY = "crucible-execution-id"
 
 
 def run_script(
@@ -34,15 +35,17 @@ def run_script(
     level: Level,
     timeout: str | None,
     server: str | None,
+    detach: bool,
     as_json: bool,
 ) -> bool:
-    """Runs it; whether it succeeded. Raises CommandError when it could not be run."""
+    """Runs it; whether it succeeded, or with `detach` was started. Raises CommandError when it could not be run."""
     context = execution_pb2.ExecutionContext(
         execution_id=uuid.uuid4().hex,
         function=function,
         arguments_json=arguments_json(arguments),
         security_context=security_pb2.SecurityContext(security_level=level_number(level)),
         timeout=duration(timeout) if timeout else None,
+        detached=detach,
     )
     with Spinner(enabled=not as_json) as spinner:
         output = JsonOutput() if as_json else TextOutput(spinner)
@@ -69,6 +72,10 @@ async def _run(
             output.not_compiled(compiled)
             return False
         context.script_id = compiled.script.script_id
+        if context.detached:
+            await _start(client, context)
+            output.started(context.execution_id)
+            return True
         looking = asyncio.create_task(_show_state(client, context.execution_id, spinner))
         try:
             result = await _follow(client, context, output)
@@ -113,6 +120,16 @@ async def _follow(
                 # A newer server may send more kinds of chunks.
                 continue
     raise CommandError(Exit.UNREACHABLE, "the server ended the stream without a result: is it being stopped?")
+
+
+async def _start(client: AsyncClient, context: execution_pb2.ExecutionContext) -> None:
+    call = client.stub.ExecuteScriptStream(script_service_pb2.ExecuteScriptStreamRequest(context=context))
+    # Once the server has named it, it is on record, and goes on without us.
+    if _ID_KEY not in dict(await call.initial_metadata()):
+        # Refused: reading on raises the status.
+        async for _ in call:
+            pass
+    call.cancel()
 
 
 async def _cancel(client: AsyncClient, execution_id: str) -> None:

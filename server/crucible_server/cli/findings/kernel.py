@@ -149,7 +149,9 @@ def _user_namespaces() -> Finding:
             check=False,
         ).returncode
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Finding(GROUP, name, Status.WARNING, f"could not be tried: {error}")
+        return Finding(
+            GROUP, name, Status.WARNING, f"could not be tried: {error}", "nothing has to be done: nothing needs them"
+        )
     if code == 0:
         return Finding(GROUP, name, Status.OK, f"can be made ({known})" if known else "can be made")
     advice = "nothing that runs now needs them; for more depth "
