@@ -8,12 +8,13 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Coroutine
 from pathlib import Path
 
 import pytest
 
-from crucible_server.store import Store, StoreError, StoreErrorKind
-from tests.store.records import NOW, SUCCEEDED, end, execution, segment
+from crucible_server.store import ExecutionQuery, ScriptQuery, Store, StoreError, StoreErrorKind
+from tests.store.records import NOW, SUCCEEDED, end, execution, script, segment, unit
 
 WRITER = """
 import asyncio, os, sys
@@ -27,7 +28,9 @@ async def live(store, caller):
         assert await store.begin_execution(execution(name)) is None
         os.write(1, f"begun {name}\\n".encode())
         store.mark_running("local", name, 1)
-        await store.finish_execution(end(name, output=segment(data=name.encode())))
+        await store.append_output("local", name, segment(1, 5, name.encode()))
+        os.write(1, f"wrote {name}\\n".encode())
+        await store.finish_execution(end(name, output=segment(6, 7, name.encode())))
         os.write(1, f"ended {name}\\n".encode())
         turn += 1
 
@@ -80,6 +83,46 @@ async def test_a_database_locked_by_another_program_is_named_and_survived(store:
     assert await store.begin_execution(execution()) is None
 
 
+async def test_no_operation_waits_for_ever_or_is_done_by_half_when_locked(store: Store, path: Path) -> None:
+    await store.put_script(script(), unit(), "clean")
+    for name in ("ended", "running"):
+        await store.begin_execution(execution(name))
+    await store.finish_execution(end("ended", expire_time=NOW))
+
+    def calls() -> list[Coroutine[object, object, object]]:
+        return [
+            store.append_output("local", "running", segment()),
+            store.redact_execution("local", "ended", b"outcome"),
+            store.expire_executions(NOW),
+            store.trim_executions(0),
+            store.name_script("local", "tidy", "sha256", NOW),
+            store.remove_name("local", "clean"),
+            store.drop_unit("key", b"mac"),
+            store.drop_all_units(),
+            store.put_setting("name", b"value"),
+            store.delete_script("local", "sha256", "anna"),
+            store.finish_execution(end("running", output=segment(8, 9))),
+        ]
+
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        for result in await asyncio.gather(*calls(), return_exceptions=True):
+            assert isinstance(result, StoreError), result
+            assert result.kind is StoreErrorKind.LOCKED
+        # Readers do not mind.
+        assert len(await store.list_executions(ExecutionQuery("local", 10))) == 2
+        assert (await store.list_scripts(ScriptQuery("local", 10)))[0].names == ("clean",)
+        assert await store.get_unit("key") == unit()
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
+    for call in calls():
+        await call
+    assert (store.execution_count, store.script_count) == (1, 0)
+    assert await store.get_output("local", "running", 7) == segment(8, 9)
+
+
 async def test_a_store_that_cannot_be_written(store: Store) -> None:
     # The database refuses writing as a read-only file does; permissions would not stop root.
     store._writer._connection.execute("PRAGMA query_only = ON")
@@ -118,6 +161,7 @@ async def test_a_killed_server_has_lost_nothing_it_acknowledged(url: str, tmp_pa
     acknowledged = log.read_text().splitlines()
     begun = {line.split()[1] for line in acknowledged if line.startswith("begun")}
     ended = {line.split()[1] for line in acknowledged if line.startswith("ended")}
+    wrote = {line.split()[1] for line in acknowledged if line.startswith("wrote")}
     assert begun
     store = await Store.open(url)
     try:
@@ -125,7 +169,9 @@ async def test_a_killed_server_has_lost_nothing_it_acknowledged(url: str, tmp_pa
             found = await store.get_execution("local", name)
             assert found is not None, name
             if found.state == SUCCEEDED:
-                assert await store.get_output("local", name) == segment(data=name.encode())
+                assert await store.get_output("local", name, 5) == segment(6, 7, name.encode())
+        for name in wrote:
+            assert await store.get_output("local", name) == segment(1, 5, name.encode())
         for name in ended:
             found = await store.get_execution("local", name)
             assert found is not None, name

@@ -93,7 +93,7 @@ class UnitRecord:
     toolchain: str
     """What compiled it."""
     compiled: bytes
-    """The serialized `crucible.v1.CompiledScript` that the seal covers."""
+    """The serialized `crucible.v1.CompileScriptResponse` that the seal covers: all that is told about the byte code."""
     unit: bytes
     mac: bytes
     create_time: int
