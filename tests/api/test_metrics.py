@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -136,3 +138,41 @@ def test_an_end_that_the_store_refuses_is_stored_later(own: tuple[RunningServer,
     assert record.message.result.stdout == "up\n"
     wait_until(lambda: client.health().status == Status.SERVICE_STATUS_HEALTHY, "it does not recover", PATIENCE)
     wait_until(lambda: any("execution_end_stored" in line for line in server.log), "it is not logged")
+
+
+def fill(client: crucible.Client, script: crucible.CompiledScript, kept: list[str]) -> None:
+    for _ in range(100):
+        done = client.run(script, args={"a": "x" * 200_000})
+        kept.append(done.execution_id)
+
+
+def test_a_full_disk_is_told_and_loses_nothing(start_server: StartServer, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", small], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("no right to mount a small file system")
+    try:
+        server = start_server(data_dir=small)
+        with crucible.Client(server.address, options=[("grpc.enable_retries", 0)]) as client:
+            script = client.compile("pub fn main(a) { a }")
+            kept: list[str] = []
+            with pytest.raises(crucible.ResourceExceeded, match="no space left") as raised:
+                fill(client, script, kept)
+            assert kept
+            assert raised.value.retry_after is not None
+            health = client.health()
+            assert health.status in (Status.SERVICE_STATUS_DEGRADED, Status.SERVICE_STATUS_UNHEALTHY)
+            assert "no space left" in health.message
+            assert {client.get_execution(execution_id).state for execution_id in kept} == {"SUCCEEDED"}
+            listed = client.stub.ListExecutions(api.ListExecutionsRequest(page_size=1000)).executions
+            assert {execution.execution_id for execution in listed} >= set(kept)
+        server.kill()
+        subprocess.run(["mount", "-o", "remount,size=40m", small], check=True)
+        server.start()
+        with crucible.Client(server.address) as client:
+            assert {client.get_execution(execution_id).state for execution_id in kept} == {"SUCCEEDED"}
+            assert client.run(script, args={"a": 1}).value == 1
+        server.terminate()
+    finally:
+        subprocess.run(["umount", "--lazy", small], check=True)

@@ -35,7 +35,7 @@ from crucible_server.engine.spares import SpareTarget
 from crucible_server.engine.upkeep import Retention, Upkeep
 from crucible_server.errors import ErrorKind, ServiceError, invalid, unavailable
 from crucible_server.policy.grants import Grant
-from crucible_server.store import ExecutionRecord, Store
+from crucible_server.store import ExecutionRecord, Store, StoreError
 
 Status = server_info_pb2.ServiceStatus
 _EXECUTION_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}\Z")
@@ -290,6 +290,10 @@ class Engine:
             if execution.unstored is not None:
                 self.upkeep.store_later(execution.unstored)
             self.figures.ended(execution.finished.result())
+        except StoreError as error:
+            # Whoever waits has been told.
+            self.upkeep.refused(error)
+            log.error("execution_not_stored", execution_id=record.execution_id, reason=error.message)
         except Exception:
             log.exception("execution_failed", execution_id=record.execution_id)
         finally:

@@ -12,6 +12,8 @@ Status = server_info_pb2.ServiceStatus
 # One restart of the interpreter may happen; as many as are remembered within this time are a fault.
 _RESTARTS_SECONDS = 60.0
 _MAX_FAULT_RATE = 0.05
+# The store may take a probe, and yet not what executions bring.
+_REFUSAL_SECONDS = 30.0
 
 
 def assess(engine: Engine) -> tuple[Status, str]:
@@ -22,6 +24,8 @@ def assess(engine: Engine) -> tuple[Status, str]:
         return Status.SERVICE_STATUS_UNHEALTHY, "the interpreter is down and is being restarted"
     if engine.upkeep.store_failure:
         return Status.SERVICE_STATUS_UNHEALTHY, f"the store does not take writes: {engine.upkeep.store_failure}"
+    if time.monotonic() - engine.upkeep.refused_at < _REFUSAL_SECONDS:
+        return Status.SERVICE_STATUS_DEGRADED, f"the store refused an execution: {engine.upkeep.refusal}"
     if engine.admission.is_crowded:
         return (
             Status.SERVICE_STATUS_DEGRADED,

@@ -70,7 +70,7 @@ class Job:
         self.result: child_pb2.ExecuteResult | child_pb2.CompileResult | None = None
         self.failure: error_pb2.ExecutionError | None = None
         self.is_interpreter_lost = False
-        """The child went with its zygote, which is no doing of the job."""
+        """The child went with its zygote, or somebody killed it, which is no doing of the job."""
         self.usage = execution_pb2.ExecutionResult().resource_usage
         self.host_calls = 0
         self.elapsed = 0.0
@@ -253,6 +253,7 @@ class Job:
         elif exited.signal == signal.SIGXCPU:
             error.kind, error.message = _EXITS[105]
         elif exited.signal:
+            self.is_interpreter_lost = exited.signal == signal.SIGKILL
             error.kind = Kind.EXECUTION_ERROR_KIND_CRASHED
             error.message = f"the interpreter was killed by {_signal_name(exited.signal)}; the script was not run again"
         else:

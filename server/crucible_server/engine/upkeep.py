@@ -47,6 +47,10 @@ class Upkeep:
         self.resources = Resources()
         self.store_failure = ""
         """What the store said when it was last written to for a probe; empty when it works."""
+        self.refusal = ""
+        """What the store said to the latest execution that it would not take."""
+        self.refused_at = float("-inf")
+        """When that was, on the monotonic clock in seconds."""
 
     async def start(self) -> None:
         """Cleans up once, then goes on in the background."""
@@ -74,6 +78,11 @@ class Upkeep:
         """Keeps trying to store the end of an execution that the store would not take."""
         log.error("execution_end_not_stored", execution_id=end.execution_id)
         self._unstored.append(end)
+
+    def refused(self, error: StoreError) -> None:
+        """Notes that the store would not take the record of an execution."""
+        self.refusal = error.message
+        self.refused_at = time.monotonic()
 
     async def probe(self) -> None:
         """Writes to the store and reads back; notes what it says."""
@@ -130,6 +139,7 @@ class Upkeep:
                     return
             else:
                 log.info("execution_end_stored", execution_id=self._unstored[0].execution_id)
+                self.refused_at = float("-inf")
             self._unstored.pop(0)
 
 
