@@ -15,6 +15,7 @@ from crucible_server import __version__
 from crucible_server.api.records import Presenter
 from crucible_server.api.reflection import add_reflection
 from crucible_server.api.script_service import SERVICE, ScriptService
+from crucible_server.capacity import raise_file_limit, shortages
 from crucible_server.config import ServerConfig
 from crucible_server.engine import bounds
 from crucible_server.engine.engine import Engine, EngineSettings, Status
@@ -72,6 +73,9 @@ class Server:
     async def _start(self) -> None:
         config = self._config
         script_engine = config.engine
+        raise_file_limit()
+        for shortage in shortages(config):
+            log.warning("limit_cannot_be_kept", reason=shortage)
         config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._store = await Store.open(config.store_url, synchronous=config.store_synchronous)
         seal = await open_seal(config, self._store)

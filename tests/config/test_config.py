@@ -234,3 +234,41 @@ def test_a_file_of_one_load_does_not_reach_the_next(file: Path) -> None:
 def test_limits_of_zero_or_less_are_refused(limits: dict[str, object]) -> None:
     (problem,) = problems(engine={"resource_limits": limits})
     assert problem.startswith(f"engine.resource_limits.{next(iter(limits))}: ")
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_cache_of_no_size_is_told_how_to_do_without(size: int) -> None:
+    (problem,) = problems(engine={"max_cache_size": size})
+    assert problem.startswith(
+        "engine.max_cache_size: expected a number of scripts above zero; `enable_caching = false`"
+    )
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["max_stored_executions", "max_stored_scripts", "execution_retention", "script_retention", "max_executions_memory"],
+)
+@pytest.mark.parametrize("value", [0, -1, "soon"])
+def test_limits_of_the_store_are_above_zero(key: str, value: object) -> None:
+    (problem,) = problems(None, **{key: value})
+    assert problem.startswith(f"{key}: ")
+
+
+def test_a_key_is_taken_from_the_environment_only(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text(f'unit_key = "{"0" * 64}"\n')
+    (problem,) = problems(file)
+    assert "CRUCIBLE_UNIT_KEY" in problem
+    monkeypatch.setenv("CRUCIBLE_UNIT_KEY", "ab" * 32)
+    config = load_config(None, {})
+    assert config.unit_key is not None
+    assert config.unit_key.get_secret_value() == "ab" * 32
+    assert "abab" not in repr(config)
+    monkeypatch.setenv("CRUCIBLE_UNIT_KEY", "abracadabra")
+    (problem,) = problems()
+    assert "expected 64 hexadecimal digits" in problem
+    assert "abracadabra" not in problem
+
+
+def test_executions_may_take_most_of_the_memory_there_is() -> None:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert 0 < load_config(None, {}).max_executions_memory <= total * 3 // 4

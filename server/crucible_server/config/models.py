@@ -120,7 +120,7 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _memory() -> int:
+def machine_memory() -> int:
     """Bytes that this machine has, or less when a control group bounds this process."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
@@ -168,7 +168,7 @@ class ServerConfig(BaseSettings):
     """Of all principals together."""
     max_queued_executions: int = Field(default=1000, ge=0)
     """Executions that may wait beyond those."""
-    max_executions_memory: Bytes = Field(default_factory=lambda: ByteSize(_memory() * 3 // 4))
+    max_executions_memory: Bytes = Field(default_factory=lambda: ByteSize(machine_memory() * 3 // 4))
     """What the memory limits of all running executions may add up to; by default three quarters of the machine's, or
     of what its control group grants."""
     grace_period: Seconds = 10.0
