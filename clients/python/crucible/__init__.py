@@ -19,6 +19,7 @@ from crucible.errors import (
     ExecutionExists,
     ExecutionFailed,
     ExecutionNotFound,
+    ExecutionUnfinished,
     FieldViolation,
     InternalError,
     MigrationError,
@@ -30,7 +31,7 @@ from crucible.errors import (
     Unimplemented,
     ValidationError,
 )
-from crucible.requests import Limits
+from crucible.requests import Limits, State
 from crucible.results import (
     Compilation,
     CompiledScript,
@@ -39,8 +40,11 @@ from crucible.results import (
     ExecutionError,
     Frame,
     Function,
+    Metrics,
     Output,
     Result,
+    Script,
+    ScriptStats,
     Usage,
 )
 from crucible.values import UInt64
@@ -62,18 +66,23 @@ __all__ = [
     "ExecutionExists",
     "ExecutionFailed",
     "ExecutionNotFound",
+    "ExecutionUnfinished",
     "FieldViolation",
     "Frame",
     "Function",
     "InternalError",
     "Limits",
+    "Metrics",
     "MigrationError",
     "Output",
     "ResourceExceeded",
     "Result",
+    "Script",
     "ScriptNotFound",
+    "ScriptStats",
     "SecurityViolation",
     "ServiceNotFound",
+    "State",
     "Stream",
     "UInt64",
     "Unavailable",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, Unpack
 
@@ -11,7 +12,7 @@ import grpc
 from crucible import requests, results
 from crucible.channel import CALL_TIMEOUT, OPTIONS
 from crucible.errors import from_rpc_error
-from crucible.results import Compilation, CompiledScript, Execution, Output, Result
+from crucible.results import Compilation, CompiledScript, Execution, Metrics, Output, Result, Script
 from crucible.v1 import execution_pb2, server_info_pb2
 from crucible.v1 import script_service_pb2 as api
 from crucible.v1.script_service_pb2_grpc import ScriptServiceStub
@@ -132,13 +133,13 @@ class AsyncClient:
 
     async def run(
         self,
-        script: str | CompiledScript | None = None,
+        script: str | CompiledScript | Script | None = None,
         *,
         check: bool = True,
         deadline: float | None = None,
         **options: Unpack[requests.RunOptions],
     ) -> Result:
-        """Runs a function of a source, or of a compiled script, to its end.
+        """Runs a function of a source, or of a compiled or stored script, to its end.
 
         Raises ExecutionFailed when the script fails, unless `check` is false. `deadline` bounds the whole
         call in seconds; passing it kills a script that is not detached.
@@ -150,7 +151,7 @@ class AsyncClient:
 
     def stream(
         self,
-        script: str | CompiledScript | None = None,
+        script: str | CompiledScript | Script | None = None,
         *,
         check: bool = True,
         deadline: float | None = None,
@@ -178,6 +179,89 @@ class AsyncClient:
         request = api.GetExecutionRequest(execution_id=execution_id)
         return results.execution((await _answer(self.stub.GetExecution, request)).execution)
 
+    async def delete_execution(self, execution_id: str) -> None:
+        """Deletes the record of an execution that has ended, with its output; its id is free again.
+
+        Raises ExecutionUnfinished for one that has not ended. ExecutionNotFound can also mean that a try whose
+        answer was lost has deleted it.
+        """
+        await _answer(self.stub.DeleteExecution, api.DeleteExecutionRequest(execution_id=execution_id))
+
+    async def redact_execution(self, execution_id: str) -> None:
+        """Erases arguments, outputs and values of an execution that has ended, and keeps id, times and outcome.
+
+        Raises ExecutionUnfinished for one that has not ended.
+        """
+        request = api.DeleteExecutionRequest(execution_id=execution_id, redact_only=True)
+        await _answer(self.stub.DeleteExecution, request)
+
+    def executions(
+        self,
+        states: Iterable[requests.State] = (),
+        *,
+        script_id: str = "",
+        principal: str = "",
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        page_size: int | None = None,
+    ) -> AsyncIterator[Execution]:
+        """Executions, newest first, without outputs and values; only those that fit all filters given.
+
+        They are fetched while they are read, `page_size` at a time (1 to 1000, 50 by default). Those accepted after
+        the first page are left out, and what was read may be deleted meanwhile. Times have a time zone;
+        `created_after` includes its moment, `created_before` does not.
+        """
+        request = requests.list_executions(states, script_id, principal, created_after, created_before, page_size)
+        pages = _pages(self.stub.ListExecutions, request)
+        return (results.execution(row) async for page in pages for row in page.executions)
+
+    async def script(
+        self, script_id: str | None = None, *, name: str | None = None, include_source: bool = False
+    ) -> Script:
+        """Reads a stored script by its id or by a name that points at it; its text only when asked for."""
+        request = requests.get_script(script_id, name, include_source)
+        return results.script((await _answer(self.stub.GetScript, request)).script)
+
+    def scripts(
+        self,
+        name_prefix: str = "",
+        *,
+        principal: str = "",
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        page_size: int | None = None,
+    ) -> AsyncIterator[Script]:
+        """Stored scripts, newest first, without their text; only those that fit all filters given.
+
+        They are fetched while they are read, like `executions`.
+        """
+        request = requests.list_scripts(name_prefix, principal, created_after, created_before, page_size)
+        pages = _pages(self.stub.ListScripts, request)
+        return (results.script(row) async for page in pages for row in page.scripts)
+
+    async def name_script(self, name: str, script_id: str) -> Script:
+        """Points a name at a stored script, wherever it pointed before."""
+        return results.script((await _answer(self.stub.NameScript, requests.name_script(name, script_id))).script)
+
+    async def remove_name(self, name: str) -> None:
+        """Removes a name; the script stays.
+
+        ScriptNotFound can also mean that a try whose answer was lost has removed it.
+        """
+        await _answer(self.stub.NameScript, api.NameScriptRequest(name=name))
+
+    async def delete_script(self, script_id: str) -> None:
+        """Removes the caller's reference to a script; with the last one go its text, names and figures.
+
+        Executions and their records stay. ScriptNotFound can also mean that a try whose answer was lost has
+        deleted it.
+        """
+        await _answer(self.stub.DeleteScript, api.DeleteScriptRequest(script_id=script_id))
+
+    async def metrics(self, *script_ids: str) -> Metrics:
+        """Figures of the service, and of these scripts."""
+        return results.metrics(await _answer(self.stub.GetMetrics, api.GetMetricsRequest(script_ids=script_ids)))
+
     async def server_info(self) -> server_info_pb2.ServerInfo:
         """Versions, levels, limits and modules."""
         return (await _answer(self.stub.GetServerInfo, api.GetServerInfoRequest())).server
@@ -194,3 +278,13 @@ async def _answer(
         return await method(request, timeout=deadline)
     except grpc.RpcError as error:
         raise from_rpc_error(error) from error
+
+
+async def _pages(method: Callable[..., Any], request: Any) -> AsyncIterator[Any]:
+    # Each page is asked for when the one before it has been read: what is held does not grow with the list.
+    while True:
+        page = await _answer(method, request)
+        yield page
+        if not page.next_page_token:
+            return
+        request.page_token = page.next_page_token

@@ -7,7 +7,9 @@ from importlib import resources
 SERVICE_CONFIG = resources.files(__package__).joinpath("service_config.json").read_text("utf-8")
 """The gRPC service config for any client: only UNAVAILABLE is retried, a few times, with growing pauses.
 
-Executions bear this because every try of one call has the same execution id.
+Every call bears it. Reads and lists change nothing; executions have the same id in every try of one call; naming,
+deleting and redacting have the same effect twice as once. Only the answer can differ: when the try that removed
+something lost its connection before the answer came, the next one finds nothing and says NOT_FOUND.
 """
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024

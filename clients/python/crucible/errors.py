@@ -86,6 +86,10 @@ class ExecutionNotFound(CrucibleError):  # noqa: N818
     """There is no such execution."""
 
 
+class ExecutionUnfinished(CrucibleError):  # noqa: N818
+    """The execution has not ended, so that it can be neither deleted nor redacted: cancel it first."""
+
+
 class InternalError(CrucibleError):
     """A fault of the server."""
 
@@ -132,6 +136,7 @@ _CLASSES: dict[str, type[CrucibleError]] = {
     "EXECUTION_ERROR": ExecutionAborted,
     "EXECUTION_EXISTS": ExecutionExists,
     "EXECUTION_NOT_FOUND": ExecutionNotFound,
+    "EXECUTION_UNFINISHED": ExecutionUnfinished,
     "INTERNAL_ERROR": InternalError,
     "MIGRATION_ERROR": MigrationError,
     "RESOURCE_EXCEEDED": ResourceExceeded,

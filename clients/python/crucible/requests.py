@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypedDict
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 
-from crucible.results import CompiledScript
+from crucible.results import CompiledScript, Script
 from crucible.v1 import execution_pb2, script_pb2, script_service_pb2, security_pb2
 from crucible.values import to_fields
 
@@ -18,6 +20,17 @@ _LEVELS: dict[str, security_pb2.SecurityLevel] = {
     "production": security_pb2.SECURITY_LEVEL_PRODUCTION,
     "development": security_pb2.SECURITY_LEVEL_DEVELOPMENT,
 }
+State = Literal["QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED", "INTERRUPTED"]
+"""How far an execution has come."""
+_STATES: dict[str, execution_pb2.ExecutionState] = {
+    "QUEUED": execution_pb2.EXECUTION_STATE_QUEUED,
+    "RUNNING": execution_pb2.EXECUTION_STATE_RUNNING,
+    "SUCCEEDED": execution_pb2.EXECUTION_STATE_SUCCEEDED,
+    "FAILED": execution_pb2.EXECUTION_STATE_FAILED,
+    "CANCELLED": execution_pb2.EXECUTION_STATE_CANCELLED,
+    "INTERRUPTED": execution_pb2.EXECUTION_STATE_INTERRUPTED,
+}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Limits(TypedDict, total=False):
@@ -80,15 +93,21 @@ def compile_request(
     )
 
 
-def execution_context(script: str | CompiledScript | None, options: RunOptions) -> execution_pb2.ExecutionContext:
+def execution_context(
+    script: str | CompiledScript | Script | None, options: RunOptions
+) -> execution_pb2.ExecutionContext:
     """The context of an execution, with an id even when none was given: retries have to use one id.
 
     Raises ValueError for values and limits that cannot be sent, and when not exactly one script is given;
-    TypeError for an argument that has no counterpart in Rune.
+    TypeError for an option that does not exist and for an argument that has no counterpart in Rune.
     """
+    # Left alone, a misspelt option would be ignored: a limit that does not bound, an id that protects from nothing.
+    if unknown := options.keys() - RunOptions.__annotations__.keys():
+        message = f"unknown option {min(unknown)!r}; expected some of {', '.join(RunOptions.__annotations__)}"
+        raise TypeError(message)
     given = [script is not None, "script_id" in options, "name" in options]
     if sum(given) != 1:
-        message = "expected exactly one of a source or CompiledScript, script_id= and name="
+        message = "expected exactly one of a source, a CompiledScript or Script, script_id= and name="
         raise ValueError(message)
     files = options.get("files")
     if files and not isinstance(script, str):
@@ -103,7 +122,7 @@ def execution_context(script: str | CompiledScript | None, options: RunOptions) 
         detached=options.get("detached", False),
         seed=options.get("seed", b""),
     )
-    if isinstance(script, CompiledScript):
+    if isinstance(script, (CompiledScript, Script)):
         context.script_id = script.script_id
     elif isinstance(script, str):
         context.source.CopyFrom(script_pb2.ScriptSource(source=script, files=files or {}))
@@ -139,6 +158,83 @@ def security_level(level: Level | None) -> security_pb2.SecurityLevel:
         message = f"level: expected one of {', '.join(_LEVELS)}, got {level!r}"
         raise ValueError(message)
     return _LEVELS[level]
+
+
+def get_script(script_id: str | None, name: str | None, include_source: bool) -> script_service_pb2.GetScriptRequest:
+    """A GetScriptRequest; raises ValueError when not exactly one of id and name is given."""
+    if (script_id is None) == (name is None):
+        message = "expected exactly one of script_id= and name="
+        raise ValueError(message)
+    if script_id is not None:
+        return script_service_pb2.GetScriptRequest(script_id=script_id, include_source=include_source)
+    return script_service_pb2.GetScriptRequest(script_name=name, include_source=include_source)
+
+
+def name_script(name: str, script_id: str) -> script_service_pb2.NameScriptRequest:
+    """A NameScriptRequest that points a name at a script; raises ValueError for an empty id, which would remove it."""
+    if not script_id:
+        message = (
+            f"script_id: expected the id of a script to name {name!r}, got an empty one; remove_name removes a name"
+        )
+        raise ValueError(message)
+    return script_service_pb2.NameScriptRequest(name=name, script_id=script_id)
+
+
+def list_scripts(
+    name_prefix: str,
+    principal: str,
+    created_after: datetime | None,
+    created_before: datetime | None,
+    page_size: int | None,
+) -> script_service_pb2.ListScriptsRequest:
+    """The request for the first page; raises ValueError for a time without time zone."""
+    return script_service_pb2.ListScriptsRequest(
+        name_prefix=name_prefix,
+        principal=principal,
+        created_after=timestamp("created_after", created_after),
+        created_before=timestamp("created_before", created_before),
+        page_size=page_size or 0,
+    )
+
+
+def list_executions(
+    states: Iterable[State],
+    script_id: str,
+    principal: str,
+    created_after: datetime | None,
+    created_before: datetime | None,
+    page_size: int | None,
+) -> script_service_pb2.ListExecutionsRequest:
+    """The request for the first page; raises ValueError for an unknown state and for a time without time zone."""
+    return script_service_pb2.ListExecutionsRequest(
+        states=map(_state, [states] if isinstance(states, str) else states),
+        script_id=script_id,
+        principal=principal,
+        created_after=timestamp("created_after", created_after),
+        created_before=timestamp("created_before", created_before),
+        page_size=page_size or 0,
+    )
+
+
+def _state(state: str) -> execution_pb2.ExecutionState:
+    if state not in _STATES:
+        message = f"states: expected some of {', '.join(_STATES)}, got {state!r}"
+        raise ValueError(message)
+    return _STATES[state]
+
+
+def timestamp(name: str, moment: datetime | None) -> Timestamp | None:
+    """A moment to the microsecond; raises ValueError for one without time zone, and for one before the year 1 or after
+    9999 in UTC. `name` is that of the argument.
+    """
+    if moment is None:
+        return None
+    if moment.utcoffset() is None:
+        message = f"{name}: expected a datetime with a time zone, got {moment.isoformat()}; datetime.now(UTC) has one"
+        raise ValueError(message)
+    sent = Timestamp()
+    sent.FromMicroseconds((moment - _EPOCH) // timedelta(microseconds=1))
+    return sent
 
 
 def duration(seconds: float) -> Duration:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal
 
+from google.protobuf.message import Message
+
 from crucible.errors import CompilationError, ExecutionFailed
-from crucible.v1 import error_pb2, execution_pb2, script_pb2, script_service_pb2
+from crucible.v1 import error_pb2, execution_pb2, script_pb2, script_service_pb2, server_info_pb2
 from crucible.values import from_value
 
 
@@ -45,6 +49,30 @@ class CompiledScript:
     modules: tuple[str, ...]
     cached: bool
     message: script_pb2.CompiledScript
+
+
+@dataclass(frozen=True)
+class Script:
+    """A stored script. Times are in UTC, to the microsecond."""
+
+    script_id: str
+    names: tuple[str, ...]
+    """The names that point at it."""
+    functions: tuple[Function, ...]
+    modules: tuple[str, ...]
+    source_bytes: int
+    """Size of its text with all included files."""
+    principal: str
+    """Who stored it."""
+    create_time: datetime
+    """When it was first stored."""
+    last_used_time: datetime
+    """When it was last compiled or executed."""
+    source: str | None
+    """The text of its main file; None unless it was asked for."""
+    files: Mapping[str, str]
+    """Its included files by path; empty unless its text was asked for."""
+    message: script_pb2.Script
 
 
 @dataclass(frozen=True)
@@ -138,24 +166,79 @@ class Output:
 
 @dataclass(frozen=True)
 class Execution:
-    """The record of an execution. `state` is an `ExecutionState` without prefix, `result` its end if it
-    ended.
+    """The record of an execution. `state` is an `ExecutionState` without prefix, `result` its end if it ended;
+    in lists and after redaction that has no output and no value. Times are in UTC, to the microsecond.
     """
 
     execution_id: str
     script_id: str
+    script_name: str
+    """The name by which the script was asked for; empty when it was not by name."""
     function: str
     state: str
     detached: bool
+    principal: str
+    """Who started it."""
+    create_time: datetime
+    """When it was accepted."""
+    start_time: datetime | None
+    """When its script started."""
+    end_time: datetime | None
+    expire_time: datetime | None
+    """Until when at least it is kept."""
+    redacted: bool
+    """Its arguments, outputs and return value have been erased."""
     last_sequence: int
     result: Result | None
     message: execution_pb2.Execution
 
 
+@dataclass(frozen=True)
+class ScriptStats:
+    """Figures of one script for as long as it is stored. Times are in seconds, memory in bytes."""
+
+    script_id: str
+    total_executions: int
+    successful_executions: int
+    average_execution_time: float
+    max_execution_time: float
+    max_memory_bytes: int
+    last_execution_time: datetime | None
+    message: server_info_pb2.ScriptExecutionStats
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Figures of the service since its start. Times are in seconds, memory in bytes; `message` has the others."""
+
+    total_executions: int
+    successful_executions: int
+    failed_executions: int
+    """Those that ended otherwise: failed, cancelled, interrupted."""
+    refused_executions: int
+    """Those that found the queue full."""
+    active_executions: int
+    queued_executions: int
+    average_execution_time: float
+    total_compilations: int
+    successful_compilations: int
+    average_compile_time: float
+    cache_hits: int
+    cache_misses: int
+    memory_bytes: int
+    """Resident, of the server and its interpreter processes."""
+    cpu_percentage: float
+    """Of one processor, over the last ten seconds."""
+    uptime: float
+    scripts: Mapping[str, ScriptStats]
+    """Of the scripts asked for, by id."""
+    message: server_info_pb2.PerformanceMetrics
+
+
 def compilation(response: script_service_pb2.CompileScriptResponse) -> Compilation:
     """Reads the answer of CompileScript."""
     return Compilation(
-        script=_script(response.script) if response.success else None,
+        script=_compiled(response.script) if response.success else None,
         diagnostics=tuple(map(_diagnostic, response.diagnostics)),
         rendered=response.rendered_diagnostics,
     )
@@ -204,28 +287,95 @@ def execution(message: execution_pb2.Execution) -> Execution:
     return Execution(
         execution_id=message.execution_id,
         script_id=message.script_id,
+        script_name=message.script_name,
         function=message.function,
         state=_name(execution_pb2.ExecutionState, message.state, "EXECUTION_STATE_"),
         detached=message.detached,
+        principal=message.principal,
+        create_time=message.create_time.ToDatetime(UTC),
+        start_time=_moment(message, "start_time"),
+        end_time=_moment(message, "end_time"),
+        expire_time=_moment(message, "expire_time"),
+        redacted=message.redacted,
         last_sequence=message.last_sequence,
         result=result(message.result) if message.HasField("result") else None,
         message=message,
     )
 
 
-def _script(message: script_pb2.CompiledScript) -> CompiledScript:
-    functions = tuple(
-        Function(
-            name=function.name,
-            parameters=tuple(parameter.name for parameter in function.parameters),
-            doc=function.doc,
-            is_public=function.is_public,
-            is_async=function.is_async,
-            is_generator=function.is_generator,
-        )
-        for function in message.functions
+def script(message: script_pb2.Script) -> Script:
+    """Reads a stored script."""
+    return Script(
+        script_id=message.script_id,
+        names=tuple(message.names),
+        functions=tuple(map(_function, message.functions)),
+        modules=tuple(message.modules),
+        source_bytes=message.source_bytes,
+        principal=message.principal,
+        create_time=message.create_time.ToDatetime(UTC),
+        last_used_time=message.last_used_time.ToDatetime(UTC),
+        source=message.source.source if message.HasField("source") else None,
+        files=dict(message.source.files),
+        message=message,
     )
+
+
+def metrics(response: script_service_pb2.GetMetricsResponse) -> Metrics:
+    """Reads the answer of GetMetrics."""
+    figures = response.metrics
+    return Metrics(
+        total_executions=figures.total_executions,
+        successful_executions=figures.successful_executions,
+        failed_executions=figures.failed_executions,
+        refused_executions=figures.refused_executions,
+        active_executions=figures.active_connections,
+        queued_executions=figures.queued_executions,
+        average_execution_time=figures.average_execution_time.ToTimedelta().total_seconds(),
+        total_compilations=figures.total_compilations,
+        successful_compilations=figures.successful_compilations,
+        average_compile_time=figures.average_compile_time.ToTimedelta().total_seconds(),
+        cache_hits=figures.cache_hits,
+        cache_misses=figures.cache_misses,
+        memory_bytes=figures.memory_usage,
+        cpu_percentage=figures.cpu_usage,
+        uptime=figures.uptime.ToTimedelta().total_seconds(),
+        scripts={stats.script_id: _stats(stats) for stats in response.script_stats},
+        message=figures,
+    )
+
+
+def _stats(message: server_info_pb2.ScriptExecutionStats) -> ScriptStats:
+    return ScriptStats(
+        script_id=message.script_id,
+        total_executions=message.total_executions,
+        successful_executions=message.successful_executions,
+        average_execution_time=message.average_execution_time.ToTimedelta().total_seconds(),
+        max_execution_time=message.max_execution_time.ToTimedelta().total_seconds(),
+        max_memory_bytes=message.max_memory_bytes,
+        last_execution_time=_moment(message, "last_execution_time"),
+        message=message,
+    )
+
+
+def _moment(message: Message, field: str) -> datetime | None:
+    moment: datetime | None = getattr(message, field).ToDatetime(UTC) if message.HasField(field) else None
+    return moment
+
+
+def _compiled(message: script_pb2.CompiledScript) -> CompiledScript:
+    functions = tuple(map(_function, message.functions))
     return CompiledScript(message.script_id, message.name, functions, tuple(message.modules), message.cached, message)
+
+
+def _function(message: script_pb2.FunctionInfo) -> Function:
+    return Function(
+        name=message.name,
+        parameters=tuple(parameter.name for parameter in message.parameters),
+        doc=message.doc,
+        is_public=message.is_public,
+        is_async=message.is_async,
+        is_generator=message.is_generator,
+    )
 
 
 def _diagnostic(message: script_pb2.Diagnostic) -> Diagnostic:
