@@ -11,9 +11,10 @@ from . import execution_statements as e
 from . import script_statements as s
 from .execution_statements import LISTED, Walk
 from .records import ExecutionQuery, ExecutionRecord, ScriptQuery, ScriptStats, ScriptSummary
+from .sql import SUCCEEDED
 
 # As many entries are gone through one by one; what has more is read along an index until the page is full.
-_FEW = 1000
+_FEW = 300
 _FIRST, _LAST = -(1 << 63), (1 << 63) - 1
 _DETACHED, _REDACTED, _RESULT = (LISTED.index(name) for name in ("detached", "redacted", "result"))
 
@@ -55,12 +56,15 @@ def script_stats(connection: sqlite3.Connection, tenant: str, scripts: Sequence[
 
 def _page_of_state(connection: sqlite3.Connection, query: ExecutionQuery, state: int | None) -> list[tuple[Any, ...]]:
     between = _between(query)
+    # Of walks that are all long the first is taken: of the executions of a script, most have succeeded.
     walks: dict[Walk, tuple[Any, ...]] = {}
+    if state not in (None, SUCCEEDED):
+        walks[Walk.STATE] = (query.tenant, *between)
     if query.script_id:
         walks[Walk.SCRIPT] = (query.tenant, query.script_id, *between)
     if query.principal:
         walks[Walk.PRINCIPAL] = (query.tenant, query.principal, *between)
-    if state is not None:
+    if state == SUCCEEDED:
         walks[Walk.STATE] = (query.tenant, *between)
     walk = next(iter(walks), Walk.TIME)
     if len(walks) > 1:

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 
 QUEUED = 1
 RUNNING = 2
+SUCCEEDED = 3
 INTERRUPTED = 6
 
 
