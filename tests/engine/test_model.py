@@ -26,6 +26,19 @@ from tests.lengths import LONG, TIMEOUT
 
 pytestmark = pytest.mark.timeout(TIMEOUT)
 
+FORGERIES = [
+    "unit = CAST(unit AS BLOB) || x'00'",
+    "unit = zeroblob(length(unit))",
+    "unit = 'text'",
+    "unit = 1",
+    "compiled = x''",
+    "mac = zeroblob(32)",
+    "mac = 'text'",
+    "(mac, compiled, unit) = (SELECT mac, compiled, unit FROM units AS o WHERE o.script_id <> units.script_id UNION ALL "
+    + "SELECT x'', x'', x'')",
+]
+"""What somebody with the database and without the key could do; the last takes the byte code of another script."""
+
 
 class EngineMachine(ScriptSteps, ExecutionSteps, ListSteps):
     """All steps, and those that end the server and start it again on the same data."""
@@ -38,14 +51,12 @@ class EngineMachine(ScriptSteps, ExecutionSteps, ListSteps):
             self.check_execution(execution_id)
 
     @precondition(lambda self: self.model.scripts)
-    @rule(pick=picks)
-    def restart_with_forged_byte_code(self, pick: int) -> None:
+    @rule(pick=picks, forgery=st.sampled_from(FORGERIES))
+    def restart_with_forged_byte_code(self, pick: int, forgery: str) -> None:
         script_id = sorted(self.model.scripts)[pick % len(self.model.scripts)]
         self.end(kill=False)
         with closing(sqlite3.connect(self.server.data_dir / "crucible.db")) as connection, connection:
-            changed = connection.execute(
-                "UPDATE units SET unit = unit || x'00' WHERE script_id = ?", (script_id,)
-            ).rowcount
+            changed = connection.execute(f"UPDATE units SET {forgery} WHERE script_id = ?", (script_id,)).rowcount
         assert changed == 1
         self.model.forged.add(script_id)
         self.start()
@@ -65,7 +76,7 @@ class EngineMachine(ScriptSteps, ExecutionSteps, ListSteps):
 
 TestEngine = EngineMachine.TestCase
 TestEngine.settings = settings(
-    max_examples=int(os.environ.get("MODEL_EXAMPLES", "200" if LONG else "20")),
+    max_examples=int(os.environ.get("MODEL_EXAMPLES", "200" if LONG else "10")),
     stateful_step_count=100 if LONG else 40,
     derandomize=not LONG,
     # Shrinking takes far longer than finding.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import exists, func, select
 
-from .records import OutputSegment, UnitRecord
+from .records import OutputSegment
+from .script_statements import UNIT_FIELDS
 from .sql import compiled, fields
 from .tables import executions, output_segments, script_names, script_references, script_stats, scripts, units
 
@@ -28,7 +29,7 @@ LOOSE_NAMES = compiled(
         ~exists().where(scripts.c.tenant == script_names.c.tenant, scripts.c.script_id == script_names.c.script_id)
     )
 )
-UNITS = compiled(select(*(units.c[name] for name in fields(UnitRecord))))
+UNITS = compiled(select(*UNIT_FIELDS))
 EXECUTIONS = compiled(
     select(
         executions.c.tenant,

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from sqlalchemy import BindParameter, bindparam, delete, exists, func, literal_column, or_, select, tuple_, update
+from sqlalchemy import (
+    BindParameter,
+    LargeBinary,
+    bindparam,
+    cast,
+    delete,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects import sqlite
 
 from .records import ScriptRecord, ScriptStats, ScriptSummary, UnitRecord
@@ -115,7 +128,12 @@ COUNT_EXECUTION = compiled(
 SELECT_STATS = compiled(select(*(script_stats.c[name] for name in fields(ScriptStats))).where(*_stats_key))
 
 UPSERT_UNIT = upsert(units, [column.name for column in units.columns if not column.primary_key])
-SELECT_UNIT = compiled(select(*(units.c[name] for name in fields(UnitRecord))).where(equals(units.c.unit_key)))
+# Bytes, whatever damage has made of them, so that the seal can tell: reading what has become text would fail.
+UNIT_FIELDS = tuple(
+    cast(units.c[name], LargeBinary) if isinstance(units.c[name].type, LargeBinary) else units.c[name]
+    for name in fields(UnitRecord)
+)
+SELECT_UNIT = compiled(select(*UNIT_FIELDS).where(equals(units.c.unit_key)))
 SELECT_UNIT_KEYS = compiled(select(units.c.unit_key).where(equals(units.c.tenant), equals(units.c.script_id)))
 DELETE_UNIT = compiled(delete(units).where(equals(units.c.unit_key), equals(units.c.mac)))
 _other = units.alias("other")
