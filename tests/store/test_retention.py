@@ -143,6 +143,17 @@ async def test_unused_scripts_go_with_their_byte_code(store: Store, path: Path) 
     assert found.state == QUEUED
 
 
+async def test_scripts_without_byte_code_are_no_end(store: Store) -> None:
+    for number in range(50):
+        await store.put_script(script(f"s{number}", last_used_time=NOW + number), None, None)
+    await store.put_script(script("last", last_used_time=NOW + 50), unit(script_id="last"), None)
+    await store.put_script(script("new", last_used_time=NOW + 99), None, None)
+    assert await store.trim_scripts(47, limit=2) == []
+    assert store.script_count == 47
+    assert await store.expire_scripts(NOW + 60, limit=7) == ["key"]
+    assert store.script_count == 1
+
+
 async def test_a_script_that_is_used_again_meanwhile_stays(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("named", "used", "unused"):
         await store.put_script(script(name), unit(name, script_id=name), None)

@@ -18,8 +18,8 @@ from .schema import ensure_schema
 from .script_statements import COUNT_SCRIPTS
 from .writer import Writer
 
-# Operations between checkpoints; some 4 MB of log.
-_CHECKPOINT_OPERATIONS = 1000
+# Operations between checkpoints; some 10 MB of log.
+_CHECKPOINT_OPERATIONS = 300
 # How long `open` waits for the count of what is stored.
 _COUNT_SECONDS = 0.05
 

@@ -91,16 +91,25 @@ class ScriptStore(OpenDatabase):
         return await self._drop_units(None)
 
     async def expire_scripts(self, before: int, limit: int = 200) -> list[str]:
-        """Deletes up to `limit` unnamed scripts last used before a time; returns the keys of their byte code."""
-        return await self._remove_unused(before, limit)
+        """Deletes up to `limit` unnamed scripts last used before a time; returns the keys of their byte code.
+
+        Those without byte code do not count: an empty list says that there are no more.
+        """
+        while True:
+            removed, unit_keys = await self._remove_unused(before, limit)
+            if unit_keys or not removed:
+                return unit_keys
 
     async def trim_scripts(self, keep: int, limit: int = 200) -> list[str]:
         """Deletes up to `limit` unnamed scripts, the least recently used first, while there are more than `keep`.
 
-        Returns the keys of the byte code that went with them.
+        Returns the keys of the byte code that went with them; an empty list says that there are no more.
         """
         await asyncio.shield(self._counting)
-        return await self._remove_unused(_LATEST, min(limit, self._script_count - keep))
+        while True:
+            removed, unit_keys = await self._remove_unused(_LATEST, min(limit, self._script_count - keep))
+            if unit_keys or not removed:
+                return unit_keys
 
     async def _drop_units(self, toolchain: str | None) -> int:
         total = 0
@@ -108,19 +117,21 @@ class ScriptStore(OpenDatabase):
             total += count
         return total
 
-    async def _remove_unused(self, before: int, limit: int) -> list[str]:
+    async def _remove_unused(self, before: int, limit: int) -> tuple[int, list[str]]:
         if limit <= 0:
-            return []
+            return 0, []
         found = await self._readers.run(
             lambda connection: connection.execute(s.SELECT_UNNAMED.sql, (before, limit)).fetchall()
         )
+        count = 0
         unit_keys: list[str] = []
         for start in range(0, len(found), _BATCH):
-            _, keys = await self._writer.submit(
+            removed, keys = await self._writer.submit(
                 operations.remove_unused,
                 found[start : start + _BATCH],
                 compound=True,
                 committed=lambda removed: self._add_scripts(-removed[0]),
             )
+            count += removed
             unit_keys += keys
-        return unit_keys
+        return count, unit_keys
