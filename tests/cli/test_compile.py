@@ -78,7 +78,7 @@ class TestCompile:
         assert done.returncode == 4
         assert "crucible serve" in done.stderr
 
-    @pytest.mark.parametrize("address", ["nowhere", "127.0.0.1", "http://127.0.0.1:50051", ""])
+    @pytest.mark.parametrize("address", ["nowhere", "127.0.0.1", "http://127.0.0.1:50051", "", "127.0.0.1:65536"])
     def test_address_without_a_port(self, crucible: Crucible, script: Script, address: str) -> None:
         done = crucible("compile", script("pub fn main() { 1 }"), "--server", address)
         assert done.returncode == 2

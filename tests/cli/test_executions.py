@@ -124,6 +124,17 @@ class TestWatch:
             assert client.get_execution(execution).state == "RUNNING"
             client.cancel(execution)
 
+    def test_a_reader_that_goes_away(self, crucible: Crucible, server: str) -> None:
+        execution = ended(server, 'pub fn main() { for n in 0..20000 { println!("line {}", n); } }')
+        words = command(["executions", "watch", execution, "--server", server])
+        with subprocess.Popen(words, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            assert process.stdout.readline() == b"line 0\n"
+            process.stdout.close()
+            assert process.stderr.read() == b""
+            assert process.wait(TIMEOUT) == 141
+
     def test_wrong_number(self, crucible: Crucible, server: str) -> None:
         done = crucible("executions", "watch", "x", "--after", "-1", "--server", server)
         assert done.returncode == 2

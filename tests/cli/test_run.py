@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -173,6 +174,16 @@ class TestFailures:
         done = crucible("run", tmp_path)
         assert done.returncode == 2
         assert "without a main.rn" in done.stderr
+
+    def test_words_that_are_not_utf8(self, crucible: Crucible, server: str) -> None:
+        done = crucible("executions", "show", os.fsdecode(b"caf\xe9"), "--server", server)
+        assert done.returncode == 2
+        assert "is not UTF-8" in done.stderr
+        assert "Traceback" not in done.stderr
+
+    def test_a_file_name_that_is_not_utf8(self, crucible: Crucible, script: Script, server: str) -> None:
+        done = crucible("run", script("pub fn main() { 1 }", os.fsdecode(b"caf\xe9.rn")), "--server", server)
+        assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
 
     def test_not_utf8(self, crucible: Crucible, tmp_path: Path) -> None:
         (tmp_path / "latin.rn").write_bytes(b"// fine\n// caf\xe9\n")

@@ -15,7 +15,7 @@ from .conftest import Crucible
 
 def stored(server: str, name: str | None = None) -> str:
     """Stores a script that nobody else has; its id."""
-    source = f"mod part; /// Doubles.\npub fn main(n) {{ part::twice(n) }} // {uuid.uuid4()}"
+    source = f"pub mod part; /// Doubles.\npub fn main(n) {{ part::twice(n) }} // {uuid.uuid4()}"
     with client_library.Client(server) as client:
         return client.compile(source, files={"part.rn": "pub fn twice(n) { n * 2 }"}, name=name).script_id
 

@@ -30,6 +30,10 @@ def main() -> None:
     except CommandError as error:
         report(error)
         sys.exit(error.exit)
+    except UnicodeEncodeError as error:
+        # Words of the command line may be any bytes; no other text in here is without a meaning in UTF-8.
+        report(CommandError(Exit.USAGE, f"{error.object!r} is not UTF-8: expected text in that encoding"))
+        sys.exit(Exit.USAGE)
     except KeyboardInterrupt:
         sys.exit(Exit.INTERRUPTED)
     except Exception:

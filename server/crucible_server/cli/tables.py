@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import os
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from crucible_server.cli.terminal import emit, visible
 
 _GAP = "  "
+_CUT = "\N{HORIZONTAL ELLIPSIS}"
 _LEAST = 8
 """Characters that are left of a column that is cut."""
 _SIZES = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -20,10 +21,8 @@ def emit_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, shrink
 
     On a terminal that is too narrow the columns named in `shrink` are cut, in this order; elsewhere nothing ever is.
     """
-    from rich.cells import cell_len
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    # Rich's own tables take 0.7 ms for a row, and lists may have a hundred thousand.
+    from rich.cells import cell_len, set_cell_size
 
     is_terminal = sys.stdout.isatty()
     cells = [[visible(cell) for cell in row] for row in rows]
@@ -34,18 +33,15 @@ def emit_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, shrink
         cut = max(0, min(excess, widths[column] - max(_LEAST, cell_len(heading))))
         widths[column] -= cut
         excess -= cut
-    table = Table(box=None, pad_edge=False, padding=(0, len(_GAP), 0, 0), header_style="bold")
-    for heading, width in zip(headings, widths, strict=True):
-        table.add_column(heading, width=width, no_wrap=True, overflow="ellipsis")
-    for row in cells:
-        # As Text, since square brackets in a cell would be read as markup.
-        table.add_row(*map(Text, row))
-    file = io.StringIO()
-    # What does not fit even so is for the terminal to wrap.
-    width = sum(widths) + len(_GAP) * len(widths)
-    Console(file=file, force_terminal=is_terminal, no_color=None if is_terminal else True, width=width).print(table)
-    lines = [line.rstrip() for line in file.getvalue().splitlines()]
-    emit(sys.stdout, "".join(f"{line}\n" for line in lines), is_ours=True)
+
+    def line(row: Sequence[str]) -> str:
+        return _GAP.join(
+            set_cell_size(cell, width) if cell_len(cell) <= width else set_cell_size(cell, width - 1) + _CUT
+            for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+
+    heading = f"\x1b[1m{line(headings)}\x1b[0m" if is_terminal and "NO_COLOR" not in os.environ else line(headings)
+    emit(sys.stdout, "".join(f"{text}\n" for text in (heading, *map(line, cells))), is_ours=True)
 
 
 def emit_sheet(facts: Iterable[tuple[str, str]], *, indent: int = 0) -> None:

@@ -20,8 +20,9 @@ from crucible_server.cli.terminal import CommandError
 
 ANSWER_SECONDS = 30.0
 """How long calls that wait for no script may take."""
-# A port, or one of the forms that gRPC itself explains.
-_ADDRESS = re.compile(r"(?:[^\s/:]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}|unix:.+|dns:.+|ipv[46]:.+")
+# The others are forms that gRPC itself explains.
+_ADDRESS = re.compile(r"(?:[^\s/:]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})|unix:.+|dns:.+|ipv[46]:.+")
+_MAX_PORT = 65535
 
 _Result = TypeVar("_Result")
 
@@ -49,9 +50,13 @@ async def answer(call: Callable[..., Awaitable[_Result]], request: Any) -> _Resu
 
 @asynccontextmanager
 async def _given(server: str) -> AsyncIterator[str]:
-    if not _ADDRESS.fullmatch(server):
+    match = _ADDRESS.fullmatch(server)
+    # gRPC would take a larger one for another port.
+    if match is None or int(match["port"] or 0) > _MAX_PORT:
         raise CommandError(
-            Exit.USAGE, f"--server {server!r}: expected HOST:PORT such as 127.0.0.1:50051 or [::1]:50051"
+            Exit.USAGE,
+            f"--server {server!r}: expected HOST:PORT such as 127.0.0.1:50051 or [::1]:50051, the port at most "
+            f"{_MAX_PORT}",
         )
     yield server
 

@@ -10,6 +10,8 @@ import base64
 import json
 import math
 import sys
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 from google.protobuf.descriptor import EnumDescriptor
@@ -20,6 +22,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from crucible.v1 import execution_pb2
 from crucible.v1.value_pb2 import Value
 from crucible_server.cli.terminal import emit
+
+_Convert = Callable[[Any], Any]
 
 
 def emit_json(document: Any) -> None:
@@ -43,22 +47,54 @@ def plain(message: Message) -> Any:
 
 def enum_word(enum: EnumDescriptor, number: int) -> str:
     """The word for an enum value: its name in lower case, without the prefix that all of its enum share."""
-    value = enum.values_by_number.get(number)
-    if value is None:
-        # From a newer server.
-        return str(number)
+    # From a newer server it may be one without a name here.
+    return _words(enum).get(number, str(number))
+
+
+@cache
+def _words(enum: EnumDescriptor) -> dict[int, str]:
     prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
-    return value.name.removeprefix(prefix).lower()
+    return {number: value.name.removeprefix(prefix).lower() for number, value in enum.values_by_number.items()}
 
 
 def _members(message: Message) -> dict[str, Any]:
-    members: dict[str, Any] = {}
-    for field in message.DESCRIPTOR.fields:
-        if field.has_presence and not message.HasField(field.name):
-            members[field.name] = None
-        else:
-            members[field.name] = _field(field, getattr(message, field.name))
-    return members
+    return {
+        name: None if has_presence and not message.HasField(name) else convert(getattr(message, name))
+        for name, has_presence, convert in _fields(message.DESCRIPTOR)
+    }
+
+
+@cache
+def _fields(descriptor: Any) -> list[tuple[str, bool, _Convert]]:
+    # Lists may have a hundred thousand rows: what does not change is found out once.
+    return [(field.name, field.has_presence, _conversion(field)) for field in descriptor.fields]
+
+
+def _conversion(field: Any) -> _Convert:
+    if not field.is_repeated:
+        return _single(field)
+    entry = field.message_type
+    if entry is not None and entry.GetOptions().map_entry:
+        inner = _single(entry.fields_by_name["value"])
+        return lambda value: {str(key): inner(value[key]) for key in sorted(value)}
+    item = _single(field)
+    return lambda value: [item(element) for element in value]
+
+
+def _single(field: Any) -> _Convert:
+    if field.enum_type is not None:
+        return partial(enum_word, field.enum_type)
+    if field.message_type is not None:
+        return plain
+    if field.type == field.TYPE_BYTES:
+        return lambda value: base64.b64encode(value).decode("ascii")
+    if field.type in (field.TYPE_DOUBLE, field.TYPE_FLOAT):
+        return _number
+    return _itself
+
+
+def _itself(value: Any) -> Any:
+    return value
 
 
 def _result(message: execution_pb2.ExecutionResult) -> dict[str, Any]:
@@ -70,26 +106,6 @@ def _result(message: execution_pb2.ExecutionResult) -> dict[str, Any]:
     elif message.HasField("return_value"):
         members["value"] = _value(message.return_value)
     return members
-
-
-def _field(field: Any, value: Any) -> Any:
-    if not field.is_repeated:
-        return _single(field, value)
-    entry = field.message_type
-    if entry is not None and entry.GetOptions().map_entry:
-        inner = entry.fields_by_name["value"]
-        return {str(key): _single(inner, value[key]) for key in sorted(value)}
-    return [_single(field, item) for item in value]
-
-
-def _single(field: Any, value: Any) -> Any:
-    if field.enum_type is not None:
-        return enum_word(field.enum_type, value)
-    if field.message_type is not None:
-        return plain(value)
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode("ascii")
-    return _number(value) if isinstance(value, float) else value
 
 
 def _value(value: Value) -> Any:

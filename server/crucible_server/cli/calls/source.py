@@ -32,7 +32,9 @@ def read_source(file: Path) -> script_pb2.ScriptSource:
         return script_pb2.ScriptSource(source=_decode(sys.stdin.buffer.read(), "standard input"), file_name="stdin.rn")
     if file.is_dir():
         return _read_folder(file)
-    source = script_pb2.ScriptSource(source=_read(file), file_name=file.name)
+    # The name is for people; that of a file may be any bytes.
+    name = file.name.encode("utf-8", "replace").decode()
+    source = script_pb2.ScriptSource(source=_read(file), file_name=name)
     _include(source, source.source, file.parent, Path())
     return source
 
