@@ -23,8 +23,10 @@ import (
 	"github.com/crucible-rune/crucible/clients/go/cruciblev1"
 )
 
-// ServiceConfig is the gRPC service config for any client of Crucible: only UNAVAILABLE is retried, a few times. That
-// is safe because every try of one call has the same execution id.
+// ServiceConfig is the gRPC service config for any client of Crucible: only UNAVAILABLE is retried, a few times. Every
+// call bears it. Reads and lists change nothing; executions have the same id in every try of one call; naming, deleting
+// and redacting have the same effect twice as once. Only the answer can differ: when the try that removed something lost
+// its connection before the answer came, the next one finds nothing and says NOT_FOUND.
 //
 //go:embed service_config.json
 var ServiceConfig string

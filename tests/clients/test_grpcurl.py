@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -97,3 +98,44 @@ def test_it_shows_the_details_of_an_error(grpcurl: Run) -> None:
 def test_it_asks_for_the_health(grpcurl: Run) -> None:
     done = grpcurl("grpc.health.v1.Health/Check", flags=("-d", json.dumps({"service": SERVICE})))
     assert json.loads(done.stdout) == {"status": "SERVING"}
+
+
+def test_it_lists_names_and_deletes_by_hand(grpcurl: Run) -> None:
+    def call(method: str, **request: Any) -> dict[str, Any]:
+        done = grpcurl(f"{SERVICE}/{method}", flags=("-d", json.dumps(request)))
+        assert done.returncode == 0, done.stderr
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
+
+    name = f"grpcurl/{uuid.uuid4().hex}"
+    compiled = call("CompileScript", source={"source": f"/// {name}\npub fn main() {{ 7 }}"})
+    script_id = compiled["script"]["scriptId"]
+    assert call("NameScript", name=name, script_id=script_id)["script"]["names"] == [name]
+    (listed,) = call("ListScripts", name_prefix=name)["scripts"]
+    assert listed["scriptId"] == script_id
+    assert call("GetScript", script_name=name, include_source=True)["script"]["source"]["source"].startswith("///")
+    for _ in range(3):
+        assert call("ExecuteScript", context={"script_name": name})["result"]["success"] is True
+    found: list[str] = []
+    page: dict[str, Any] = {"nextPageToken": ""}
+    while "nextPageToken" in page:
+        page = call(
+            "ListExecutions",
+            script_id=script_id,
+            states=["EXECUTION_STATE_SUCCEEDED"],
+            page_size=2,
+            page_token=page["nextPageToken"],
+        )
+        found += [execution["executionId"] for execution in page["executions"]]
+    assert len(set(found)) == 3
+    (stats,) = call("GetMetrics", script_ids=[script_id])["scriptStats"]
+    assert stats["totalExecutions"] == "3"
+    for execution_id in found:
+        assert call("DeleteExecution", execution_id=execution_id, redact_only=True) == {}
+        assert call("GetExecution", execution_id=execution_id)["execution"]["redacted"] is True
+        assert call("DeleteExecution", execution_id=execution_id) == {}
+    assert call("ListExecutions", script_id=script_id) == {}
+    assert call("NameScript", name=name) == {}
+    assert call("DeleteScript", script_id=script_id) == {}
+    gone = grpcurl(f"{SERVICE}/GetScript", flags=("-d", json.dumps({"script_id": script_id})))
+    assert "SCRIPT_NOT_FOUND" in gone.stderr

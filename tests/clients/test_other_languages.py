@@ -8,7 +8,10 @@ from pathlib import Path
 
 from tests.servers import RunningServer
 
-CONTRACT = {"compile", "values", "stream", "unknown script", "syntax error", "failure", "cancel", "lost call"}
+CONTRACT = {
+    *("compile", "values", "stream", "unknown script", "syntax error", "failure", "cancel", "lost call"),
+    *("scripts", "lists", "deletion", "redaction", "metrics"),
+}
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
+from datetime import datetime
 
 import pytest
 
@@ -101,3 +103,63 @@ async def test_many_streams_at_once(client: crucible.AsyncClient) -> None:
 async def test_the_server_says_how_it_is(client: crucible.AsyncClient) -> None:
     assert (await client.health()).status == server_info_pb2.SERVICE_STATUS_HEALTHY
     assert (await client.server_info()).version
+
+
+async def test_what_is_stored_is_named_listed_and_deleted(client: crucible.AsyncClient) -> None:
+    prefix = f"async/{uuid.uuid4().hex}/"
+    stored = [
+        (await client.compile(f"/// {prefix}\npub fn main(n) {{ {number} / n }}", name=f"{prefix}{number}")).script_id
+        for number in range(5)
+    ]
+    script = await client.script(name=f"{prefix}0", include_source=True)
+    assert script.source is not None
+    assert script.source.startswith(f"/// {prefix}")
+    assert (await client.script(stored[0])).source is None
+    assert (await client.name_script(f"{prefix}again", stored[0])).names == (f"{prefix}0", f"{prefix}again")
+    await client.remove_name(f"{prefix}again")
+    with pytest.raises(crucible.ScriptNotFound):
+        await client.script(name=f"{prefix}again")
+    with pytest.raises(ValueError, match="remove_name"):
+        await client.name_script(f"{prefix}0", "")
+    assert [each.script_id async for each in client.scripts(prefix, page_size=2)] == stored[::-1]
+    after = (await client.script(stored[3])).create_time
+    assert [each.script_id async for each in client.scripts(prefix, created_after=after)] == stored[:2:-1]
+    assert [each.script_id async for each in client.scripts(prefix, created_before=after)] == stored[2::-1]
+
+    await asyncio.gather(*(client.run(script, args={"n": n}, check=False) for n in range(5)))
+    failed = [each async for each in client.executions(["FAILED"], script_id=stored[0], page_size=1)]
+    assert [(each.state, each.script_id) for each in failed] == [("FAILED", stored[0])]
+    assert failed[0].message.limits.max_memory_bytes
+    figures = await client.metrics(stored[0])
+    assert figures.total_executions >= 5
+    assert (figures.scripts[stored[0]].total_executions, figures.scripts[stored[0]].successful_executions) == (5, 4)
+
+    count = 0
+    async for execution in client.executions(script_id=stored[0], page_size=2):
+        await client.redact_execution(execution.execution_id)
+        assert (await client.get_execution(execution.execution_id)).redacted
+        await client.delete_execution(execution.execution_id)
+        count += 1
+    assert count == 5
+    async for each in client.scripts(prefix, page_size=2):
+        await client.delete_script(each.script_id)
+    assert [each async for each in client.scripts(prefix)] == []
+
+
+async def test_an_execution_that_has_not_ended_stays(client: crucible.AsyncClient) -> None:
+    async with client.stream(ENDLESS) as stream:
+        async for _ in stream:
+            with pytest.raises(crucible.ExecutionUnfinished):
+                await client.delete_execution(stream.execution_id)
+            with pytest.raises(crucible.ExecutionUnfinished):
+                await client.redact_execution(stream.execution_id)
+            break
+
+
+async def test_what_cannot_be_asked_for_is_refused_at_once(client: crucible.AsyncClient) -> None:
+    with pytest.raises(ValueError, match="created_after: expected a datetime with a time zone"):
+        client.scripts(created_after=datetime(2030, 1, 1))  # noqa: DTZ001 - that it has no time zone is the point
+    with pytest.raises(ValueError, match="exactly one of"):
+        await client.script()
+    with pytest.raises(crucible.ValidationError):
+        await anext(client.executions(page_size=1001))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2
 
 import crucible
@@ -20,6 +22,12 @@ from crucible.v1 import error_pb2
 from crucible.v1 import script_service_pb2 as api
 
 SCRIPT = "pub fn main() { 7 }"
+SERVICE = "crucible.v1.ScriptService"
+UNARY = {
+    name: method
+    for name, method in api.DESCRIPTOR.services_by_name["ScriptService"].methods_by_name.items()
+    if not method.server_streaming
+}
 
 
 class Refusing:
@@ -28,7 +36,8 @@ class Refusing:
     def __init__(self, times: int, refuse: Callable[[grpc.ServicerContext], None]) -> None:
         self.left = times
         self.refuse = refuse
-        self.execution_ids: list[str] = []
+        self.asked: list[str] = []
+        """Execution ids, or methods that have none."""
 
     def execute(self, request: api.ExecuteScriptRequest, context: Any) -> api.ExecuteScriptResponse:
         """Answers with success once it has refused often enough."""
@@ -49,8 +58,14 @@ class Refusing:
         response.chunk.complete.return_value.int_value = 7
         yield response
 
-    def _receive(self, execution_id: str, context: grpc.ServicerContext) -> None:
-        self.execution_ids.append(execution_id)
+    def answer(self, name: str, request: Message, context: Any) -> Message:
+        """Answers any other unary method with nothing."""
+        self._receive(name, context)
+        response: Message = GetMessageClass(UNARY[name].output_type)()
+        return response
+
+    def _receive(self, what: str, context: grpc.ServicerContext) -> None:
+        self.asked.append(what)
         if self.left:
             self.left -= 1
             self.refuse(context)
@@ -67,8 +82,16 @@ def serving(servicer: Refusing) -> Iterator[str]:
         api.ExecuteScriptStreamRequest.FromString,
         api.ExecuteScriptStreamResponse.SerializeToString,
     )
-    methods = {"ExecuteScript": unary, "ExecuteScriptStream": streaming}
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("crucible.v1.ScriptService", methods),))
+    others = {
+        name: grpc.unary_unary_rpc_method_handler(
+            functools.partial(servicer.answer, name),
+            GetMessageClass(method.input_type).FromString,
+            GetMessageClass(method.output_type).SerializeToString,
+        )
+        for name, method in UNARY.items()
+    }
+    methods = {**others, "ExecuteScript": unary, "ExecuteScriptStream": streaming}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
@@ -103,9 +126,9 @@ def test_an_unavailable_server_is_asked_again_with_the_same_id() -> None:
     servicer = Refusing(2, UNAVAILABLE)
     with connected(servicer) as client:
         assert client.run(SCRIPT).value == 7
-    assert len(servicer.execution_ids) == 3
-    assert len(set(servicer.execution_ids)) == 1
-    assert servicer.execution_ids[0]
+    assert len(servicer.asked) == 3
+    assert len(set(servicer.asked)) == 1
+    assert servicer.asked[0]
 
 
 def test_a_stream_is_asked_for_again_before_its_first_piece() -> None:
@@ -115,7 +138,7 @@ def test_a_stream_is_asked_for_again_before_its_first_piece() -> None:
             assert list(stream) == []
         assert stream.result is not None
         assert stream.result.value == 7
-    assert servicer.execution_ids == ["mine"] * 3
+    assert servicer.asked == ["mine"] * 3
 
 
 async def test_the_asynchronous_client_retries_too() -> None:
@@ -123,8 +146,8 @@ async def test_the_asynchronous_client_retries_too() -> None:
     with serving(servicer) as address:
         async with crucible.AsyncClient(address) as client:
             assert (await client.run(SCRIPT)).value == 7
-    assert len(servicer.execution_ids) == 3
-    assert len(set(servicer.execution_ids)) == 1
+    assert len(servicer.asked) == 3
+    assert len(set(servicer.asked)) == 1
 
 
 def test_the_typescript_client_retries_too(
@@ -145,15 +168,36 @@ def test_the_typescript_client_retries_too(
         done = run_program(["node", "--input-type=module", "--eval", program, address])
     assert done.stdout == "7 7\n", done.stderr
     for servicer in (run, stream):
-        assert len(servicer.execution_ids) == 3
-        assert len(set(servicer.execution_ids)) == 1
+        assert len(servicer.asked) == 3
+        assert len(set(servicer.asked)) == 1
+
+
+CALLS: dict[str, Callable[[crucible.Client], Any]] = {
+    "GetScript": lambda client: client.script("a"),
+    "ListScripts": lambda client: list(client.scripts()),
+    "NameScript": lambda client: client.name_script("a", "b"),
+    "DeleteScript": lambda client: client.delete_script("a"),
+    "ListExecutions": lambda client: list(client.executions()),
+    "DeleteExecution": lambda client: client.delete_execution("a"),
+    "GetExecution": lambda client: client.get_execution("a"),
+    "CancelExecution": lambda client: client.cancel("a"),
+    "GetMetrics": lambda client: client.metrics(),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_reads_names_and_deletions_are_tried_again(name: str) -> None:
+    servicer = Refusing(2, UNAVAILABLE)
+    with connected(servicer) as client:
+        CALLS[name](client)
+    assert servicer.asked == [name] * 3
 
 
 def test_it_gives_up_after_four_tries() -> None:
     servicer = Refusing(100, UNAVAILABLE)
     with connected(servicer) as client, pytest.raises(crucible.Unavailable):
         client.run(SCRIPT)
-    assert len(servicer.execution_ids) == 4
+    assert len(servicer.asked) == 4
 
 
 def test_two_calls_have_two_ids() -> None:
@@ -161,7 +205,7 @@ def test_two_calls_have_two_ids() -> None:
     with connected(servicer) as client:
         client.run(SCRIPT)
         client.run(SCRIPT)
-    assert len(set(servicer.execution_ids)) == 2
+    assert len(set(servicer.asked)) == 2
 
 
 @pytest.mark.parametrize("code", [code for code in grpc.StatusCode if code.name not in ("OK", "UNAVAILABLE")])
@@ -170,7 +214,7 @@ def test_nothing_else_is_tried_again(code: grpc.StatusCode) -> None:
     with connected(servicer) as client, pytest.raises(crucible.CrucibleError) as raised:
         client.run(SCRIPT)
     assert raised.value.code == code
-    assert len(servicer.execution_ids) == 1
+    assert len(servicer.asked) == 1
 
 
 @pytest.mark.parametrize("kind", [kind for kind in error_pb2.ErrorKind.values() if kind])
@@ -227,6 +271,14 @@ def test_a_server_that_is_not_there_is_unavailable() -> None:
 def test_what_cannot_be_asked_is_refused_before_it_is_sent(options: dict[str, Any], message: str) -> None:
     with crucible.Client("127.0.0.1:1") as client, pytest.raises(ValueError, match=message):
         client.run(**options)
+
+
+def test_an_option_that_does_not_exist_is_refused() -> None:
+    options: Any = {"limit": {}}
+    with crucible.Client("127.0.0.1:1") as client:
+        for method in (client.run, client.stream):
+            with pytest.raises(TypeError, match="unknown option 'limit'; expected some of script_id, name"):
+                method(SCRIPT, **options)
 
 
 def test_limits_and_times_arrive_in_their_units() -> None:

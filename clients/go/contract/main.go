@@ -38,6 +38,7 @@ func main() {
 	}{
 		{"compile", compile}, {"values", values}, {"stream", stream}, {"unknown script", unknownScript},
 		{"syntax error", syntaxError}, {"failure", failure}, {"cancel", cancelled}, {"lost call", lostCall},
+		{"scripts", scripts}, {"lists", lists}, {"deletion", deletion}, {"redaction", redaction}, {"metrics", metrics},
 	}
 	for _, check := range checks {
 		if err := check.run(ctx, client); err != nil {
@@ -120,12 +121,7 @@ func stream(ctx context.Context, client *crucible.Client) error {
 
 func unknownScript(ctx context.Context, client *crucible.Client) error {
 	_, err := client.Run(ctx, crucible.ScriptID(strings.Repeat("0", 64)), crucible.Options{})
-	var refused *crucible.Error
-	if !errors.As(err, &refused) || refused.Code != codes.NotFound ||
-		refused.Kind != cruciblev1.ErrorKind_ERROR_KIND_SCRIPT_NOT_FOUND {
-		return fmt.Errorf("expected SCRIPT_NOT_FOUND, got %v", err)
-	}
-	return nil
+	return refusal(err, codes.NotFound, cruciblev1.ErrorKind_ERROR_KIND_SCRIPT_NOT_FOUND)
 }
 
 func syntaxError(ctx context.Context, client *crucible.Client) error {

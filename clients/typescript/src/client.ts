@@ -11,18 +11,19 @@ import {
   ExecutionContextSchema,
   type ExecutionResult,
 } from "./gen/crucible/v1/execution_pb.js";
-import type { CompiledScript } from "./gen/crucible/v1/script_pb.js";
-import { ScriptService } from "./gen/crucible/v1/script_service_pb.js";
+import type { CompiledScript, Script as ScriptRecord } from "./gen/crucible/v1/script_pb.js";
+import { type GetMetricsResponse, ScriptService } from "./gen/crucible/v1/script_service_pb.js";
 import { type ResourceLimitsSchema, SecurityLevel } from "./gen/crucible/v1/security_pb.js";
 import type { ServerInfo } from "./gen/crucible/v1/server_info_pb.js";
+import { type ExecutionFilter, listExecutions, listScripts, rows, type ScriptFilter } from "./list.js";
 import { mayRetry, retrying } from "./retry.js";
 import { fromValue, type Input, type Output, toFields } from "./value.js";
 
-/** What to run: a source, or a compiled script by its id or by a name that points at it. */
-export type Script =
-  | { source: string; files?: { [path: string]: string } }
-  | { scriptId: string }
-  | { scriptName: string };
+/** A stored script, by its id or by a name that points at it. */
+export type StoredScript = { scriptId: string } | { scriptName: string };
+
+/** What to run: a source, or a stored script. */
+export type Script = { source: string; files?: { [path: string]: string } } | StoredScript;
 
 /** How to run it. */
 export interface RunOptions {
@@ -121,6 +122,78 @@ export class Client {
     return (await answer(() => this.stub.cancelExecution({ executionId, reason }))).execution;
   }
 
+  /** Reads the record of an execution. */
+  async execution(executionId: string): Promise<Execution | undefined> {
+    return (await answer(() => this.stub.getExecution({ executionId }))).execution;
+  }
+
+  /**
+   * Executions, newest first, without outputs and values. A page is fetched when the one before it has been read; those
+   * accepted after the first page are left out, and what was read may be deleted meanwhile.
+   */
+  executions(filter: ExecutionFilter = {}): AsyncIterable<Execution> {
+    const request = listExecutions(filter);
+    return rows(async (pageToken) => {
+      const page = await answer(() => this.stub.listExecutions({ ...request, pageToken }));
+      return [page.executions, page.nextPageToken];
+    });
+  }
+
+  /**
+   * Deletes the record of an execution that has ended, with its output; its id is free again. One that has not ended is
+   * refused with EXECUTION_UNFINISHED. EXECUTION_NOT_FOUND can also mean that a try whose answer was lost has deleted it.
+   */
+  async deleteExecution(executionId: string): Promise<void> {
+    await answer(() => this.stub.deleteExecution({ executionId }));
+  }
+
+  /**
+   * Erases arguments, outputs and values of an execution that has ended, and keeps id, times and outcome. One that has
+   * not ended is refused with EXECUTION_UNFINISHED.
+   */
+  async redactExecution(executionId: string): Promise<void> {
+    await answer(() => this.stub.deleteExecution({ executionId, redactOnly: true }));
+  }
+
+  /** Reads a stored script; its text only when asked for. */
+  async script(which: StoredScript, { includeSource = false } = {}): Promise<ScriptRecord | undefined> {
+    const script = stored(which);
+    return (await answer(() => this.stub.getScript({ script, includeSource }))).script;
+  }
+
+  /** Stored scripts, newest first, without their text; pages are fetched as for `executions`. */
+  scripts(filter: ScriptFilter = {}): AsyncIterable<ScriptRecord> {
+    const request = listScripts(filter);
+    return rows(async (pageToken) => {
+      const page = await answer(() => this.stub.listScripts({ ...request, pageToken }));
+      return [page.scripts, page.nextPageToken];
+    });
+  }
+
+  /** Points a name at a stored script, wherever it pointed before. */
+  async nameScript(name: string, scriptId: string): Promise<ScriptRecord | undefined> {
+    if (!scriptId) throw new RangeError("scriptId: expected an id, got an empty one; removeName removes a name");
+    return (await answer(() => this.stub.nameScript({ name, scriptId }))).script;
+  }
+
+  /** Removes a name; the script stays. SCRIPT_NOT_FOUND can also mean that a try whose answer was lost has removed it. */
+  async removeName(name: string): Promise<void> {
+    await answer(() => this.stub.nameScript({ name }));
+  }
+
+  /**
+   * Removes the caller's reference to a script; with the last one go its text, names and figures. Executions and their
+   * records stay. SCRIPT_NOT_FOUND can also mean that a try whose answer was lost has deleted it.
+   */
+  async deleteScript(scriptId: string): Promise<void> {
+    await answer(() => this.stub.deleteScript({ scriptId }));
+  }
+
+  /** Figures of the service, and of these scripts. */
+  async metrics(...scriptIds: string[]): Promise<GetMetricsResponse> {
+    return answer(() => this.stub.getMetrics({ scriptIds }));
+  }
+
   /** Versions, levels, limits and modules. */
   async serverInfo(): Promise<ServerInfo | undefined> {
     return (await answer(() => this.stub.getServerInfo({}))).server;
@@ -199,10 +272,14 @@ function executionContext(script: Script, options: RunOptions): ExecutionContext
     script:
       "source" in script
         ? { case: "source", value: { source: script.source, files: script.files ?? {} } }
-        : "scriptId" in script
-          ? { case: "scriptId", value: script.scriptId }
-          : { case: "scriptName", value: script.scriptName },
+        : stored(script),
   });
+}
+
+function stored(script: StoredScript) {
+  return "scriptId" in script
+    ? ({ case: "scriptId", value: script.scriptId } as const)
+    : ({ case: "scriptName", value: script.scriptName } as const);
 }
 
 function toResult(message: ExecutionResult): Result {

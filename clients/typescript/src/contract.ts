@@ -15,6 +15,7 @@ import {
   toValue,
   UInt64,
 } from "./index.js";
+import { storedChecks } from "./contract.stored.js";
 
 const ECHO = { source: "pub fn main(x) { x }" };
 const ENDLESS = { source: 'pub fn main() { println!("up"); loop {} }' };
@@ -119,7 +120,7 @@ const checks: { [name: string]: () => Promise<void> } = {
 };
 
 let failed = false;
-for (const [name, check] of Object.entries(checks)) {
+for (const [name, check] of Object.entries({ ...checks, ...storedChecks(client) })) {
   try {
     await check();
     console.log(`ok - ${name}`);
