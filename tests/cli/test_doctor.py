@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import sqlite3
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 import crucible as client_library
 from tests.servers import RunningServer
 
-from .conftest import Crucible
+from .conftest import TIMEOUT, Crucible, command, environment
 
 
 def examine(crucible: Crucible, folder: Path, **settings: str) -> tuple[int, dict[tuple[str, str], dict[str, Any]]]:
@@ -144,6 +145,21 @@ def test_wrong_settings(crucible: Crucible, tmp_path: Path) -> None:
     assert code == 3
     assert "spare_children" in findings["configuration", "settings"]["detail"]
     assert findings["kernel", "seccomp"]["status"] == "ok"
+
+
+def test_narrow_limits(tmp_path: Path) -> None:
+    words = command(["doctor", "--data-dir", tmp_path, "--json"])
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -n 100; ulimit -s 16384; exec "$@"', "sh", *words],
+        env={**environment(), "CRUCIBLE_LISTEN": "127.0.0.1:0"},
+        capture_output=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    findings = {finding["name"]: finding for finding in json.loads(done.stdout)["findings"]}
+    assert (findings["open files"]["status"], findings["stack"]["status"]) == ("warning", "warning")
+    assert "ulimit -n" in findings["open files"]["advice"]
+    assert findings["native_stack"]["status"] == "warning"
 
 
 class TestStore:

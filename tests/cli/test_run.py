@@ -25,6 +25,11 @@ def test_given_server(crucible: Crucible, script: Script, server: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, 'hello Ada\n"Ada!"\n', "")
 
 
+def test_a_server_named_for_others_is_not_asked(crucible: Crucible, script: Script, unused_address: str) -> None:
+    done = crucible("run", script("pub fn main() { 1 }"), settings={"CRUCIBLE_SERVER": unused_address})
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+
+
 def test_standard_error_and_an_open_line(crucible: Crucible, script: Script, server: str) -> None:
     source = 'pub fn main() { print!("open"); crucible::basic::eprintln!("oops"); 7 }'
     done = crucible("run", script(source), "--server", server)
