@@ -117,6 +117,10 @@ gen: build $(NODE_MODULES) ## Regenerate what is made from proto/
 bench: build ## Measure, print a table, write build/bench.json
 	$(BIN)/python -m benchmarks $(ARGS)
 
+.PHONY: bench-limits
+bench-limits: build ## Measure how exactly each limit is kept, write build/bench-limits.json
+	$(BIN)/python -m benchmarks.limits $(ARGS)
+
 $(GRPCURL):
 	@$(call need,go,Go 1.26 or newer (https://go.dev/dl))
 	GOBIN="$(CURDIR)/build/bin" go install github.com/fullstorydev/grpcurl/cmd/grpcurl@$(GRPCURL_VERSION)

@@ -107,16 +107,16 @@ class Zygote:
             case unknown:
                 raise ValueError(f"expected an event of the zygote, got {unknown}")
 
-    def ask_for_child(self, limits: zygote_pb2.ChildLimits | None = None) -> int:
+    def ask_for_child(self, limits: zygote_pb2.ChildLimits | None = None, *, is_spare: bool = False) -> int:
         """Asks for a child and returns its id without waiting."""
         child_id, self.next_id = self.next_id, self.next_id + 1
-        limits = limits or zygote_pb2.ChildLimits()
-        self.request(zygote_pb2.ZygoteRequest(spawn=zygote_pb2.Spawn(child_id=child_id, limits=limits)))
+        spawn = zygote_pb2.Spawn(child_id=child_id, limits=limits or zygote_pb2.ChildLimits(), is_spare=is_spare)
+        self.request(zygote_pb2.ZygoteRequest(spawn=spawn))
         return child_id
 
-    def spawn(self, limits: zygote_pb2.ChildLimits | None = None) -> Child:
+    def spawn(self, limits: zygote_pb2.ChildLimits | None = None, *, is_spare: bool = False) -> Child:
         """Asks for a child and waits for it. Raises RuntimeError when it could not be forked."""
-        child_id = self.ask_for_child(limits)
+        child_id = self.ask_for_child(limits, is_spare=is_spare)
         while child_id not in self.spawned:
             if child_id in self.failed:
                 raise RuntimeError(self.failed[child_id].message)

@@ -8,8 +8,14 @@ use rune::runtime::budget;
 
 use crate::child::{self, clock, Limits};
 
-/// Instructions between two looks at the clock: well below a millisecond of them.
-const SLICE: usize = 50_000;
+/// The most instructions between two looks at the clock: well below a millisecond of those that are no calls.
+const MAX_SLICE: usize = 50_000;
+/// So many come before the first look: each may be a native call that takes a while.
+const FIRST_SLICE: usize = 1_000;
+/// So much processor time should pass between two looks.
+const SLICE_TIME: Duration = Duration::from_millis(1);
+/// A slice is at most so much longer than the one before it: what follows may be slower.
+const MAX_GROWTH: f64 = 8.0;
 /// So much processor time is never throttled: most scripts are done by then.
 const GRACE: Duration = Duration::from_millis(2);
 
@@ -21,6 +27,9 @@ struct Meter {
     cpu_percentage: f64,
     started: Option<Instant>,
     cpu_before: Duration,
+    /// Instructions that the last slice was meant to have, and the processor time when it began.
+    slice: usize,
+    slice_began: Duration,
 }
 
 thread_local!(static METER: Cell<Meter> = const {
@@ -31,19 +40,24 @@ thread_local!(static METER: Cell<Meter> = const {
         cpu_percentage: 0.0,
         started: None,
         cpu_before: Duration::ZERO,
+        slice: 0,
+        slice_began: Duration::ZERO,
     })
 });
 
 /// Runs `action` within the limits on instructions, memory and native depth, throttled as they say.
 pub fn metered<T>(limits: &Limits, action: impl FnOnce() -> T) -> T {
-    let first = SLICE.min(limits.max_operations);
+    let first = FIRST_SLICE.min(limits.max_operations);
+    let cpu_before = clock::cpu_time();
     METER.set(Meter {
         granted: first,
         max_operations: limits.max_operations,
         peak_memory: 0,
         cpu_percentage: limits.cpu_percentage,
         started: Some(Instant::now()),
-        cpu_before: clock::cpu_time(),
+        cpu_before,
+        slice: FIRST_SLICE,
+        slice_began: cpu_before,
     });
     budget::set_max_native_depth(limits.native_depth);
     budget::set_refill(Some(refill));
@@ -83,27 +97,30 @@ fn refill() -> usize {
     if let Some(Err(_)) = child::with(|session| session.flush_if_due()) {
         return 0;
     }
-    throttle();
+    let cpu = clock::cpu_time();
+    throttle(cpu);
     if let Some(Err(_)) = child::with(|session| session.check_time()) {
         return 0;
     }
     let mut meter = METER.get();
-    let slice = SLICE.min(meter.max_operations - meter.granted);
-    meter.granted += slice;
+    let taken = cpu.saturating_sub(meter.slice_began).as_secs_f64();
+    let growth = (SLICE_TIME.as_secs_f64() / taken.max(1e-9)).min(MAX_GROWTH);
+    meter.slice = ((meter.slice as f64 * growth) as usize).clamp(1, MAX_SLICE);
+    meter.slice_began = cpu;
+    let granted = meter.slice.min(meter.max_operations - meter.granted);
+    meter.granted += granted;
     METER.set(meter);
-    slice
+    granted
 }
 
 /// Sleeps until the share of the processor is kept, counting what native functions used since the last time.
-fn throttle() {
+fn throttle(cpu: Duration) {
     let meter = METER.get();
     let Some(started) = meter.started else { return };
     if meter.cpu_percentage <= 0.0 || meter.cpu_percentage >= 100.0 {
         return;
     }
-    let used = clock::cpu_time()
-        .saturating_sub(meter.cpu_before)
-        .saturating_sub(GRACE);
+    let used = cpu.saturating_sub(meter.cpu_before).saturating_sub(GRACE);
     let due = used.mul_f64(100.0 / meter.cpu_percentage);
     if let Some(debt) = due.checked_sub(started.elapsed()) {
         if debt >= Duration::from_micros(500) {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::limits::Bounds;
+use super::moments::LastMoment;
 
 /// Why the zygote killed a child.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,10 +23,12 @@ pub struct Child {
     pub forked_at: u64,
     /// Processor time, in nanoseconds, that it had used when it got its job.
     pub cpu_before_job: u64,
+    /// Monotonic nanoseconds at which a spare is taken to be waiting for its job, until it has been looked at then.
+    pub settles_at: Option<u64>,
     /// Monotonic nanoseconds at which its wall time has passed.
     pub wall_deadline: Option<u64>,
-    /// Which limit has passed, and the monotonic nanoseconds at which it is killed unless it has ended by then.
-    pub last_moment: Option<(Killed, u64)>,
+    /// Once a limit has passed.
+    pub last_moment: Option<LastMoment>,
     next_look: Option<u64>,
 }
 
@@ -38,6 +41,7 @@ impl Child {
             killed: Killed::No,
             forked_at,
             cpu_before_job: 0,
+            settles_at: None,
             wall_deadline,
             last_moment: None,
             next_look: None,

@@ -6,6 +6,7 @@ mod control;
 mod fork;
 mod limits;
 mod log;
+mod moments;
 mod options;
 mod service;
 mod setup;

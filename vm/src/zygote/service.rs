@@ -8,6 +8,7 @@ use super::control::{Control, Received};
 use super::fork::{self, Forked};
 use super::limits::{Baseline, Bounds};
 use super::log;
+use super::moments::{LastMoment, WarmUp};
 use crate::child::{self, deadline, Preloaded};
 use crate::exit;
 use crate::frames::vm::{
@@ -21,9 +22,8 @@ const REQUESTS_PER_TURN: usize = 16;
 /// A child that sleeps shortly before the end of its processor time is not looked at more often than this, in
 /// nanoseconds; it is also by how much it can overdraw.
 const SHORTEST_LOOK: u64 = 5_000_000;
-/// So long, in nanoseconds, has a child to say what it used after one of its time limits has passed. One that is in its
-/// script's own code needs a fraction of it; one that is in the middle of a native call is killed at its end.
-const LAST_MOMENT: u64 = 20_000_000;
+/// Nanoseconds after which a spare waits for its job: several times what it needs to get there.
+const SETTLING: u64 = 3_000_000;
 
 pub struct Service {
     control: Control,
@@ -32,6 +32,7 @@ pub struct Service {
     baseline: Baseline,
     ends: OwnedFd,
     children: Children,
+    warm_up: WarmUp,
     /// The first error of the control socket; ends the loop.
     broken: Option<String>,
 }
@@ -52,6 +53,7 @@ impl Service {
             baseline,
             ends,
             children: Children::default(),
+            warm_up: WarmUp::default(),
             broken: None,
         })
     }
@@ -200,7 +202,9 @@ impl Service {
         match unsafe { fork::fork() }.map_err(|error| failed("fork", error))? {
             Forked::Child => run_child(&self.jail, &self.preloaded, &child_end, is_spare),
             Forked::Zygote { pid, pidfd } => {
-                self.children.insert(id, Child::new(pid, bounds, forked_at));
+                let mut child = Child::new(pid, bounds, forked_at);
+                child.settles_at = is_spare.then_some(forked_at + SETTLING);
+                self.children.insert(id, child);
                 self.plan_look(id, forked_at);
                 // Before the server hears of the child, so before it can have a job.
                 if let Err(problem) = fork::bound(pid, &bounds.rlimits) {
@@ -228,7 +232,9 @@ impl Service {
         let now = fork::monotonic();
         match bounded {
             Ok(bounds) => {
-                child.cpu_before_job = used.unwrap_or(0);
+                if child.settles_at.take().is_some() {
+                    child.cpu_before_job = self.warm_up.bound(used.unwrap_or(0));
+                }
                 let deadline = bounds.wall_time.map(|time| now.saturating_add(time));
                 child.wall_deadline = [child.wall_deadline, deadline].into_iter().flatten().min();
                 child.bounds = bounds;
@@ -257,9 +263,16 @@ impl Service {
             if child.killed != Killed::No {
                 continue;
             }
+            if child.settles_at.is_some_and(|time| time <= now) {
+                child.settles_at = None;
+                let used = fork::cpu_time(child.pid).unwrap_or(0);
+                self.warm_up.learn(used);
+                child.cpu_before_job = self.warm_up.bound(used);
+            }
+            let used = fork::cpu_time(child.pid);
             match &child.last_moment {
-                Some((passed, end)) if *end <= now => {
-                    child.killed = passed.clone();
+                Some(moment) if moment.is_over(now, used) => {
+                    child.killed = moment.passed.clone();
                     fork::kill(child.pid);
                     continue;
                 }
@@ -267,7 +280,7 @@ impl Service {
                 None => {
                     if let Some((passed, signal, limit)) = time_passed(child, now) {
                         fork::warn(child.pid, signal, limit);
-                        child.last_moment = Some((passed, now + LAST_MOMENT));
+                        child.last_moment = Some(LastMoment::new(passed, now, used));
                     }
                 }
             }
@@ -286,8 +299,11 @@ impl Service {
             Some(now.saturating_add(left.max(SHORTEST_LOOK)))
         };
         let time = match &child.last_moment {
-            Some((_, end)) => Some(*end),
-            None => [cpu(), child.wall_deadline].into_iter().flatten().min(),
+            Some(moment) => Some(moment.next_look(now)),
+            None => [cpu(), child.wall_deadline, child.settles_at]
+                .into_iter()
+                .flatten()
+                .min(),
         };
         self.children.look_at(id, time);
     }
