@@ -92,7 +92,7 @@ async def test_no_operation_waits_for_ever_or_is_done_by_half_when_locked(store:
     def calls() -> list[Coroutine[object, object, object]]:
         return [
             store.append_output("local", "running", segment()),
-            store.redact_execution("local", "ended", b"outcome"),
+            store.redact_execution("local", "ended", lambda _: b"outcome"),
             store.expire_executions(NOW),
             store.trim_executions(0),
             store.name_script("local", "tidy", "sha256", NOW),

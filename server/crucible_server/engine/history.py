@@ -31,11 +31,7 @@ class History:
     async def redact(self, tenant: str, execution_id: str) -> None:
         """Erases arguments, output and values of an execution that has ended; its id, times and outcome stay."""
         self._refuse_live(tenant, execution_id)
-        record = await self._store.get_execution(tenant, execution_id)
-        if record is None:
-            raise execution_not_found(execution_id)
-        change = await self._store.redact_execution(tenant, execution_id, results.redacted(record))
-        self._check(change, execution_id)
+        self._check(await self._store.redact_execution(tenant, execution_id, results.redacted), execution_id)
 
     def _refuse_live(self, tenant: str, execution_id: str) -> None:
         # Its end may be stored already, while it is still being told.

@@ -49,9 +49,9 @@ def merge(record: ExecutionRecord) -> execution_pb2.ExecutionResult:
     return result
 
 
-def redacted(record: ExecutionRecord) -> bytes:
-    """What is left of a result: how it ended and what it used, no word of the script's."""
-    result = execution_pb2.ExecutionResult.FromString(record.result or b"")
+def redacted(stored: bytes) -> bytes:
+    """What is left of a stored result: how it ended and what it used, no word of the script's."""
+    result = execution_pb2.ExecutionResult.FromString(stored)
     result.ClearField("metadata")
     result.ClearField("return_value")
     if result.HasField("error"):

@@ -17,6 +17,7 @@ from .sql import INTERRUPTED, QUEUED, RUNNING
 
 Interruption: TypeAlias = tuple[int, int | None, Callable[[ExecutionRecord, int, int], bytes]]
 Appending: TypeAlias = tuple[str, str, OutputSegment]
+Redaction: TypeAlias = tuple[str, str, Callable[[bytes], bytes]]
 
 # Outputs differ in size by factors of a million: a batch of deletions is bounded by its time.
 _BATCH_SECONDS = 0.02
@@ -93,12 +94,14 @@ def interrupt_unfinished(connection: sqlite3.Connection, interruption: Interrupt
     return count
 
 
-def redact_execution(connection: sqlite3.Connection, redaction: tuple[str, str, bytes]) -> Change:
-    """Erases what the execution (tenant, execution_id, _) contains and gives it the result (_, _, result)."""
-    tenant, execution_id, result = redaction
+def redact_execution(connection: sqlite3.Connection, redaction: Redaction) -> Change:
+    """Erases what the execution (tenant, execution_id, _) contains; (_, _, redact) says what is left of its result."""
+    tenant, execution_id, redact = redaction
     obstacle = _obstacle(connection, tenant, execution_id)
     if obstacle is not None:
         return obstacle
+    (stored,) = connection.execute(s.SELECT_RESULT.sql, (tenant, execution_id)).fetchone()
+    result = redact(stored or b"")
     with erasing(connection):
         connection.execute(s.DELETE_SEGMENTS.sql, (tenant, execution_id))
         connection.execute(s.REDACT_EXECUTION.sql, (True, result, b"", None, tenant, execution_id))

@@ -36,6 +36,7 @@ _ended = select(executions.c.tenant, executions.c.execution_id).with_hint(execut
 INSERT_EXECUTION = insert_missing(executions)
 SELECT_EXECUTION = compiled(select(*_of_record).where(*_key))
 SELECT_STATE = compiled(select(executions.c.state).where(*_key))
+SELECT_RESULT = compiled(select(executions.c.result).where(*_key))
 SELECT_UNFINISHED = compiled(
     select(*_of_record).with_hint(executions, indexed_by("executions_state")).where(_unfinished).limit(number(256))
 )

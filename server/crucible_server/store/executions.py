@@ -88,9 +88,13 @@ class ExecutionStore(OpenDatabase):
         statement = s.SELECT_STDERR_SEGMENT if is_stderr else s.SELECT_STDOUT_SEGMENT
         return await self._segment(statement, tenant, execution_id, after)
 
-    async def redact_execution(self, tenant: str, execution_id: str, result: bytes) -> Change:
-        """Erases the request, return value and output of an ended execution and replaces its result."""
-        return await self._writer.submit(operations.redact_execution, (tenant, execution_id, result), compound=True)
+    async def redact_execution(self, tenant: str, execution_id: str, redact: Callable[[bytes], bytes]) -> Change:
+        """Erases the request, return value and output of an ended execution.
+
+        `redact` gives what is left of its serialized ExecutionResult; it is called in the writer's thread, so that
+        the result is that of the very execution which is redacted.
+        """
+        return await self._writer.submit(operations.redact_execution, (tenant, execution_id, redact), compound=True)
 
     async def delete_execution(self, tenant: str, execution_id: str) -> Change:
         """Deletes an ended execution with its output."""
