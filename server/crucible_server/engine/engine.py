@@ -209,8 +209,7 @@ class Engine:
             )
         digest = request_hash(context)
         if context.execution_id:
-            live = self._live.get((grant.tenant, execution_id))
-            known = live.record if live else await self.store.get_execution(grant.tenant, execution_id)
+            known = await self._known(grant.tenant, execution_id)
             if known is not None:
                 return self._join(known, digest), False
         if context.seed and len(context.seed) != 32:
@@ -220,7 +219,7 @@ class Engine:
         arguments = bind(context, unit, function)
         # Compiling took a while: the same id may have come in again, or the server may be stopping now.
         if (twin := self._live.get((grant.tenant, execution_id))) is not None:
-            return self._join(twin.record, digest), False
+            return self._join(await twin.committed(), digest), False
         self.require_running()
         now = time.time_ns()
         ticket = self.admission.enter(
@@ -314,13 +313,15 @@ class Engine:
 
     async def observe(self, tenant: str, execution_id: str) -> Observed:
         """An execution by its id. Raises ServiceError (EXECUTION_NOT_FOUND)."""
-        live = self._live.get((tenant, execution_id))
-        if live is not None:
-            return Observed(live.record, live)
-        record = await self.store.get_execution(tenant, execution_id)
+        record = await self._known(tenant, execution_id)
         if record is None:
             raise execution_not_found(execution_id)
         return Observed(record, self._live.get((tenant, execution_id)))
+
+    async def _known(self, tenant: str, execution_id: str) -> ExecutionRecord | None:
+        """A record that is committed. Raises StoreError."""
+        live = self._live.get((tenant, execution_id))
+        return await (live.committed() if live else self.store.get_execution(tenant, execution_id))
 
     async def result(self, observed: Observed) -> tuple[execution_pb2.ExecutionResult, Output]:
         """Waits for the end of an execution; its result, without output, and its output."""

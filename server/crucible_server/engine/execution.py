@@ -83,6 +83,10 @@ class Execution:
     async def _load(self, after: int) -> OutputSegment | None:
         return await self._store.get_output(self.record.tenant, self.record.execution_id, after)
 
+    async def committed(self) -> ExecutionRecord:
+        """The record that has its id, once it is committed: nobody is told of one that a crash could undo."""
+        return await asyncio.shield(self.begun) or self.record
+
     async def begin(self) -> bool:
         """Commits the record; False when the id is taken. Raises StoreError when it cannot be stored."""
         try:
