@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -87,6 +88,7 @@ class Scripts:
         self._references: OrderedDict[tuple[str, str, str], None] = OrderedDict()
         self._used: dict[tuple[str, str], int] = {}
         self._forgettings = 0
+        self._is_sweeping = False
         self.compilations = 0
         self.failed_compilations = 0
         self.compile_seconds = 0.0
@@ -158,12 +160,25 @@ class Scripts:
         self.cache.discard(unit_keys)
         self._references.clear()
 
+    @contextlib.contextmanager
+    def sweeping(self) -> Iterator[None]:
+        """While scripts are deleted for their age or number: each that is compiled is stored once more, and stays."""
+        self._is_sweeping = True
+        self._references.clear()
+        self.flush_uses()
+        try:
+            yield
+        finally:
+            self._is_sweeping = False
+
     def flush_uses(self) -> None:
         """Notes in the store when scripts were last used by being compiled; executions note it themselves."""
         used, self._used = self._used, {}
         self._store.touch_scripts([(*key, moment) for key, moment in used.items()])
 
     def _refer(self, grant: Grant, script: str) -> None:
+        if self._is_sweeping:
+            return
         self._references[grant.tenant, script, grant.principal] = None
         if len(self._references) > _MAX_REFERENCES:
             self._references.popitem(last=False)

@@ -101,11 +101,11 @@ class Upkeep:
         executions = await _batches(lambda: store.expire_executions(now))
         if store.execution_count > kept.max_executions:
             executions += await _batches(lambda: store.trim_executions(kept.max_executions))
-        self._scripts.flush_uses()
         forget = self._scripts.forget_units
-        await _batches(lambda: _forgotten(store.expire_scripts(now - kept.scripts_ns), forget))
-        if store.script_count > kept.max_scripts:
-            await _batches(lambda: _forgotten(store.trim_scripts(kept.max_scripts), forget))
+        with self._scripts.sweeping():
+            await _batches(lambda: _forgotten(store.expire_scripts(now - kept.scripts_ns), forget))
+            if store.script_count > kept.max_scripts:
+                await _batches(lambda: _forgotten(store.trim_scripts(kept.max_scripts), forget))
         if executions:
             log.info("executions_deleted", count=executions)
 
