@@ -34,10 +34,13 @@ FORGERIES = [
     "compiled = x''",
     "mac = zeroblob(32)",
     "mac = 'text'",
-    "(mac, compiled, unit) = (SELECT mac, compiled, unit FROM units AS o WHERE o.script_id <> units.script_id UNION ALL "
-    + "SELECT x'', x'', x'')",
+    # The byte code of another script, where there is one.
+    (
+        "(mac, compiled, unit) = (SELECT mac, compiled, unit FROM (SELECT mac, compiled, unit, script_id FROM units "
+        "UNION ALL SELECT x'', x'', x'', x'') AS other WHERE other.script_id <> units.script_id)"
+    ),
 ]
-"""What somebody with the database and without the key could do; the last takes the byte code of another script."""
+"""What somebody with the database and without the key could do; the last takes another script's."""
 
 
 class EngineMachine(ScriptSteps, ExecutionSteps, ListSteps):
