@@ -11,6 +11,9 @@ import crucible
 from crucible.v1.script_service_pb2_grpc import ScriptServiceStub
 from tests.servers import RunningServer
 
+# Their comparisons, too, say what they compared.
+pytest.register_assert_rewrite("tests.engine.walks")
+
 
 @pytest.fixture
 def channel(server: RunningServer) -> Iterator[grpc.Channel]:

@@ -32,6 +32,8 @@ pub fn main(me, lines) {
 LONG_OUTPUT = 7000
 """Lines: more than two segments, less than what SAFE permits."""
 _PAUSE = 0.02
+# gRPC itself says CANCELLED to a call that arrives in the moment in which a server stops.
+_ASK_AGAIN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 _GIVE_UP = 90.0
 
 
@@ -178,14 +180,14 @@ class CarefulClient(threading.Thread):
             history.texts[execution_id] = "".join(pieces)
 
     def _until_answered(self, call: Callable[[], T]) -> T:
-        """Asks until there is an answer; only a server that is not there is asked again."""
+        """Asks until there is an answer; only a server that is not there, or goes away, is asked again."""
         until = time.monotonic() + _GIVE_UP
         while True:
             try:
                 return call()
             except grpc.RpcError as error:
                 code: grpc.StatusCode = error.code()
-                if code is not grpc.StatusCode.UNAVAILABLE or time.monotonic() > until:
+                if code not in _ASK_AGAIN or time.monotonic() > until:
                     raise
             time.sleep(_PAUSE)
             if self._address != self._place.address:

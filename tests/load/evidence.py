@@ -97,7 +97,7 @@ def listed(client: crucible.Client) -> Iterator[execution_pb2.Execution]:
 
 def check_history(client: crucible.Client, history: History, servers: Iterable[RunningServer]) -> Counter[str]:
     """Nothing acknowledged is lost, nothing ran twice; returns how many executions ended in which state."""
-    assert not history.faults
+    assert history.faults == []
     records = {record.execution_id: record for record in listed(client)}
     details = client.health().details
     assert details["stored_executions"].int_value == len(records)
