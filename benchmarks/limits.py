@@ -26,7 +26,7 @@ from tests.servers import RunningServer
 
 MIB = 1024 * 1024
 KILL_SECONDS = 0.05
-"""How late the end may come: 20 ms in which a script may say what it used, the kill, and a busy machine."""
+"""How late the end may come: 10 ms of the processor to say what was used, the next look, and a busy machine."""
 KILL_SHARE = 0.05
 SHARE_POINTS = 2.0
 """Percent of a processor beyond the share: 2 ms that are never throttled, start and end, over a second or more."""

@@ -101,7 +101,6 @@ fn exhaustion_has_an_error_of_its_own() {
 
 thread_local! {
     static REFILLS: Cell<usize> = const { Cell::new(0) };
-    static TRACED: Cell<usize> = const { Cell::new(0) };
 }
 
 #[test]
@@ -168,13 +167,22 @@ fn allocation_failure_has_an_error_of_its_own() {
 }
 
 #[test]
-fn trace_hook_sees_every_instruction() {
-    let program = program(CLOSURES);
-    let (needed, _) = count(&program, &[10]);
-    budget::set_trace_hook(Some(|_| TRACED.with(|n| n.set(n.get() + 1))));
-    program.call("main", &[10]).expect("a value");
-    budget::set_trace_hook(None);
-    assert_eq!(TRACED.with(|n| n.get()), needed);
+fn the_lowest_of_a_limit_is_its_own() {
+    use rune::alloc::{limit, Vec};
+
+    let take = |bytes| drop(Vec::<u8>::try_with_capacity(bytes).expect("memory"));
+    let inner = limit::with(10_000, || {
+        take(1_000);
+        limit::lowest()
+    });
+    let outer = limit::with(50_000, || {
+        take(2_000);
+        assert_eq!(inner.call(), 9_000);
+        assert!(Vec::<u8>::try_with_capacity(60_000).is_err());
+        (limit::get(), limit::lowest())
+    });
+    assert_eq!(outer.call(), (50_000, 48_000));
+    assert_eq!(limit::lowest(), usize::MAX);
 }
 
 #[test]
