@@ -46,12 +46,16 @@ FORGERIES = [
 class EngineMachine(ScriptSteps, ExecutionSteps, ListSteps):
     """All steps, and those that end the server and start it again on the same data."""
 
-    @rule(kill=st.booleans())
-    def restart(self, kill: bool) -> None:
+    @rule(kill=st.booleans(), is_at_work=st.booleans())
+    def restart(self, kill: bool, is_at_work: bool) -> None:
+        if is_at_work and not self.loops:
+            self.start_loop(detached=kill)
         self.end(kill)
         self.start()
         for execution_id in self.model.executions:
             self.check_execution(execution_id)
+        self.check_figures()
+        self.check_lists()
 
     @precondition(lambda self: self.model.scripts)
     @rule(pick=picks, forgery=st.sampled_from(FORGERIES))
@@ -79,7 +83,7 @@ class EngineMachine(ScriptSteps, ExecutionSteps, ListSteps):
 
 TestEngine = EngineMachine.TestCase
 TestEngine.settings = settings(
-    max_examples=int(os.environ.get("MODEL_EXAMPLES", "200" if LONG else "10")),
+    max_examples=int(os.environ.get("MODEL_EXAMPLES", "200" if LONG else "8")),
     stateful_step_count=100 if LONG else 40,
     derandomize=not LONG,
     # Shrinking takes far longer than finding.

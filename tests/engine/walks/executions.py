@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 
 from hypothesis import strategies as st
@@ -10,7 +9,7 @@ from hypothesis.stateful import precondition, rule
 
 from crucible.v1 import execution_pb2, security_pb2
 from crucible.v1 import script_service_pb2 as api
-from tests.engine.walks.model import CANCELLED, LOOP, PROGRAMS, RUNNING, Outcome, Program
+from tests.engine.walks.model import CANCELLED, PROGRAMS, RUNNING, Outcome, Program
 from tests.engine.walks.server import (
     NO_SCRIPT,
     ModelledServer,
@@ -86,16 +85,7 @@ class ExecutionSteps(ModelledServer):
     @precondition(lambda self: len(self.loops) < MAX_LOOPS)
     @rule(detached=st.booleans())
     def begin_loop(self, detached: bool) -> None:
-        context = execution_pb2.ExecutionContext(source=LOOP.source, detached=detached, execution_id=uuid.uuid4().hex)
-        self.model.obtain(LOOP.script_id)
-        # It has thirty seconds, and no more of the processor than it needs for its line.
-        context.security_context.security_level = security_pb2.SECURITY_LEVEL_PRODUCTION
-        context.limits.max_cpu_percentage = 5
-        call = self.first_line(context)
-        self.stored(LOOP)
-        self.begun(context.execution_id, context, LOOP)
-        self.loops[context.execution_id], self.calls[context.execution_id] = time.monotonic(), call
-        self.check_execution(context.execution_id)
+        self.start_loop(detached=detached)
 
     @precondition(lambda self: self.loops)
     @rule(pick=picks)

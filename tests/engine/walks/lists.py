@@ -36,6 +36,14 @@ class ListSteps(ModelledServer):
         assert [each.script_id for each in listed] == self.model.listed_scripts(prefix, principal, after, before)
         assert all(list(each.names) == self.model.names_of(each.script_id) for each in listed)
 
+    def check_lists(self) -> None:
+        """Compares both lists whole, in small pages."""
+        scripts = self.pages("ListScripts", api.ListScriptsRequest(page_size=2), "scripts")
+        assert [each.script_id for each in scripts] == self.model.listed_scripts("", "", None, None)
+        executions = self.pages("ListExecutions", api.ListExecutionsRequest(page_size=3), "executions")
+        expected = self.model.listed_executions((), "", "", None, None)
+        assert [each.execution_id for each in executions] == expected
+
     @rule(states=states, pick=st.none() | picks, principal=principals, moments=moments, size=page_sizes)
     def list_executions(
         self, states: list[State], pick: int | None, principal: str, moments: Moments, size: int

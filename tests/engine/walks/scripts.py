@@ -16,17 +16,7 @@ class ScriptSteps(ModelledServer):
 
     @rule(program=programs, name=st.none() | names, force=st.booleans())
     def compile(self, program: Program, name: str | None, force: bool) -> None:
-        request = api.CompileScriptRequest(source=program.source)
-        request.context.name, request.context.force = name or "", force
-        is_compiled = self.model.obtain(program.script_id, force=force)
-        answer = self.call("CompileScript", request)
-        assert answer.success
-        assert answer.script.script_id == program.script_id
-        assert answer.script.cached is not is_compiled
-        assert [function.name for function in answer.script.functions] == ["main"]
-        self.stored(program)
-        if name:
-            self.model.names[name] = program.script_id
+        self.compiled(program, name, force=force)
 
     @rule(name=st.none() | names)
     def compile_what_does_not(self, name: str | None) -> None:
@@ -55,10 +45,13 @@ class ScriptSteps(ModelledServer):
         else:
             assert not self.call("NameScript", request).HasField("script")
 
-    @rule(program=programs)
-    def delete_script(self, program: Program) -> None:
-        script_id = program.script_id
-        if script_id in self.model.scripts:
+    @rule(pick=picks, is_warm=st.booleans())
+    def delete_script(self, pick: int, is_warm: bool) -> None:
+        scripts = sorted(self.model.scripts) or [NO_SCRIPT]
+        script_id = scripts[pick % len(scripts)]
+        if script_id != NO_SCRIPT:
+            if is_warm:
+                self.compiled(self.model.scripts[script_id].program)
             self.call("DeleteScript", api.DeleteScriptRequest(script_id=script_id))
             self.model.delete_script(script_id)
         context = execution_pb2.ExecutionContext(script_id=script_id)
@@ -89,12 +82,4 @@ class ScriptSteps(ModelledServer):
 
     @rule()
     def figures(self) -> None:
-        scripts = list(self.model.scripts)
-        answer = self.call("GetMetrics", api.GetMetricsRequest(script_ids=scripts))
-        assert [stats.script_id for stats in answer.script_stats] == scripts
-        for stats in answer.script_stats:
-            known = self.model.scripts[stats.script_id]
-            assert (stats.total_executions, stats.successful_executions) == (known.total, known.successful)
-            assert stats.HasField("last_execution_time") == (known.total > 0)
-        assert answer.metrics.total_compilations == self.model.compilations
-        assert answer.metrics.total_executions == self.model.ended
+        self.check_figures()

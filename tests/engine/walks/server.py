@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from crucible.errors import from_rpc_error
-from crucible.v1 import execution_pb2
+from crucible.v1 import execution_pb2, security_pb2
 from crucible.v1 import script_service_pb2 as api
 from crucible.v1.script_service_pb2_grpc import ScriptServiceStub
 from tests.engine.processes import PATIENCE, wait_until
@@ -22,6 +23,7 @@ from tests.engine.walks.model import (
     CANCELLED,
     HEAD_BYTES,
     INTERRUPTED,
+    LOOP,
     PRINCIPAL,
     PROGRAMS,
     RUNNING,
@@ -162,6 +164,32 @@ class ModelledServer(RuleBasedStateMachine):
         else:
             assert created == known.create_time
 
+    def compiled(self, program: Program, name: str | None = None, *, force: bool = False) -> None:
+        """Compiles a program, under a name or none."""
+        request = api.CompileScriptRequest(source=program.source)
+        request.context.name, request.context.force = name or "", force
+        is_compiled = self.model.obtain(program.script_id, force=force)
+        answer = self.call("CompileScript", request)
+        assert answer.success
+        assert answer.script.script_id == program.script_id
+        assert answer.script.cached is not is_compiled
+        assert [function.name for function in answer.script.functions] == ["main"]
+        self.stored(program)
+        if name:
+            self.model.names[name] = program.script_id
+
+    def check_figures(self) -> None:
+        """Compares what is counted for each script, and for the server since its start."""
+        scripts = list(self.model.scripts)
+        answer = self.call("GetMetrics", api.GetMetricsRequest(script_ids=scripts))
+        assert [stats.script_id for stats in answer.script_stats] == scripts
+        for stats in answer.script_stats:
+            known = self.model.scripts[stats.script_id]
+            assert (stats.total_executions, stats.successful_executions) == (known.total, known.successful)
+            assert stats.HasField("last_execution_time") == (known.total > 0)
+        assert answer.metrics.total_compilations == self.model.compilations
+        assert answer.metrics.total_executions == self.model.ended
+
     def run(
         self, context: execution_pb2.ExecutionContext, is_stream: bool
     ) -> tuple[execution_pb2.ExecutionResult, str]:
@@ -169,6 +197,19 @@ class ModelledServer(RuleBasedStateMachine):
         if not is_stream:
             return self.call("ExecuteScript", api.ExecuteScriptRequest(context=context)).result, ""
         return read(self.call("ExecuteScriptStream", api.ExecuteScriptStreamRequest(context=context)))
+
+    def start_loop(self, *, detached: bool) -> None:
+        """Executes what goes on until it is ended."""
+        context = execution_pb2.ExecutionContext(source=LOOP.source, detached=detached, execution_id=uuid.uuid4().hex)
+        self.model.obtain(LOOP.script_id)
+        # It has thirty seconds, and no more of the processor than it needs for its line.
+        context.security_context.security_level = security_pb2.SECURITY_LEVEL_PRODUCTION
+        context.limits.max_cpu_percentage = 5
+        call = self.first_line(context)
+        self.stored(LOOP)
+        self.begun(context.execution_id, context, LOOP)
+        self.loops[context.execution_id], self.calls[context.execution_id] = time.monotonic(), call
+        self.check_execution(context.execution_id)
 
     def first_line(self, context: execution_pb2.ExecutionContext) -> Any:
         """Executes a loop; the call, after the first line has come."""
