@@ -17,6 +17,7 @@ from typing import Self
 import pytest
 
 import crucible
+from crucible.v1 import script_service_pb2 as api
 from tests.conftest import StartServer
 from tests.engine.processes import PATIENCE, resident_bytes, wait_gone, wait_until
 from tests.lengths import LONG, TIMEOUT
@@ -307,6 +308,22 @@ def test_what_was_stored_is_there_after_a_kill(start_server: StartServer, tmp_pa
             script, args=arguments, level="production", detached=True, execution_id="talks", check=False
         )
         assert result.message == record.result.message
+
+
+@pytest.mark.parametrize("redact_only", [False, True], ids=["deleted", "erased"])
+def test_output_that_goes_away_while_it_is_read_is_no_whole(start_server: StartServer, redact_only: bool) -> None:
+    server = start_server(**RAISED)
+    with crucible.Client(server.address) as client:
+        script = client.compile(WRITER, level="production")
+        execution_id = client.run(script, args={"lines": SHARED_LINES, "work": 0}, level="production").execution_id
+        reading = Reading()
+        pieces = iter(client.wait(execution_id))
+        reading.take(next(pieces))
+        request = api.DeleteExecutionRequest(execution_id=execution_id, redact_only=redact_only)
+        client.stub.DeleteExecution(request, timeout=PATIENCE)
+        with pytest.raises(crucible.ExecutionNotFound):
+            list(map(reading.take, pieces))
+        assert reading.size < SHARED_LINES * LINE_BYTES
 
 
 @pytest.mark.parametrize("limit", [100_000, 3_000_000])

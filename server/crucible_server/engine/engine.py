@@ -349,14 +349,22 @@ class Engine:
     async def follow(
         self, observed: Observed, after: int, skip_output: bool = False
     ) -> AsyncIterator[OutputChunk | tuple[int, execution_pb2.ExecutionResult]]:
-        """The output after a sequence number while it comes, then the last sequence number and the result."""
+        """The output after a sequence number while it comes, then the last sequence number and the result.
+
+        Raises ServiceError (EXECUTION_NOT_FOUND) when it is deleted or erased on the way, rather than leave a gap.
+        """
+        position = after
         if observed.live is not None and not skip_output:
             async for chunk in observed.live.output.follow(after):
                 yield chunk
+                position = chunk.sequence
         result, output = await self.result(observed)
         if observed.live is None and not skip_output:
             async for chunk in output.follow(after):
                 yield chunk
+                position = chunk.sequence
+        if after < position < output.last_sequence:
+            raise execution_not_found(observed.record.execution_id)
         yield output.last_sequence + 1, result
 
     async def cancel(self, tenant: str, execution_id: str, reason: str) -> Observed:
