@@ -10,5 +10,5 @@ import os
 LONG = os.environ.get("LONG_TESTS", "") not in ("", "0")
 """Whether there is time."""
 
-TIMEOUT = 3600 if LONG else 120
+TIMEOUT = 3600 if LONG else 300
 """Seconds after which one test has hung."""
