@@ -32,7 +32,7 @@ pub fn main(me, lines) {
 LONG_OUTPUT = 7000
 """Lines: more than two segments, less than what SAFE permits."""
 _PAUSE = 0.02
-# gRPC itself says CANCELLED to a call that arrives in the moment in which a server stops.
+# gRPC itself says CANCELLED to calls that arrive in the moment in which a server closes; nothing has come of them.
 _ASK_AGAIN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 _GIVE_UP = 90.0
 

@@ -123,11 +123,13 @@ class Interpreter:
                     raise
 
     async def _living_zygote(self) -> Zygote:
-        if not self.alive:
+        if not self.alive and not self._stopped:
             try:
                 await asyncio.wait_for(self._available.wait(), _RESTART_WAIT)
             except TimeoutError:
                 raise unavailable("the interpreter is down and is being restarted; try again") from None
+        if self._stopped:
+            raise unavailable("the server is shutting down and runs nothing more")
         assert self._zygote is not None
         return self._zygote
 
@@ -243,6 +245,8 @@ class Interpreter:
     async def stop(self) -> None:
         """Ends the zygote and every child, and waits until they are gone."""
         self._stopped = True
+        # Whoever waits for a zygote, or comes now, is told that there will be none.
+        self._available.set()
         if self._restarting is not None:
             self._restarting.cancel()
         if self._zygote is not None:

@@ -1,0 +1,60 @@
+"""A server that is stopped while it compiles: every call is answered, and those without a result may be tried again."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+import crucible
+from crucible.v1 import script_service_pb2 as api
+from tests.conftest import StartServer
+from tests.engine.processes import PATIENCE, wait_until
+from tests.lengths import TIMEOUT
+
+pytestmark = pytest.mark.timeout(TIMEOUT)
+
+CALLERS = 24
+"""Many more than compile at once: most wait for their turn when the server is stopped."""
+FUNCTIONS = 1000
+TOLD = ("UNAVAILABLE the server is ", "UNAVAILABLE compiling failed: ")
+
+
+def long_source(salt: int) -> str:
+    body = "\n".join(
+        f"fn f{index}(n) {{ if n > {index} {{ n - 1 }} else {{ n + {salt} }} }}" for index in range(FUNCTIONS)
+    )
+    return f"{body}\npub fn main() {{ f0({salt}) }}"
+
+
+@pytest.mark.parametrize("executes", [False, True], ids=["compile", "execute"])
+def test_calls_that_wait_for_the_compiler_are_told_to_try_again(start_server: StartServer, executes: bool) -> None:
+    server = start_server(CRUCIBLE_GRACE_PERIOD="5s")
+    outcomes: list[str] = []
+
+    def call(salt: int) -> None:
+        with crucible.Client(server.address, options=[("grpc.enable_retries", 0)]) as client:
+            try:
+                if executes:
+                    client.run(long_source(salt), deadline=PATIENCE)
+                else:
+                    client.compile(long_source(salt))
+                outcomes.append("done")
+            except crucible.CrucibleError as error:
+                outcomes.append(f"{error.kind} {error.message}")
+
+    threads = [threading.Thread(target=call, args=(salt,)) for salt in range(CALLERS)]
+    for thread in threads:
+        thread.start()
+    with crucible.Client(server.address) as client:
+        wait_until(
+            lambda: client.stub.GetMetrics(api.GetMetricsRequest()).metrics.total_compilations, "nothing is compiled"
+        )
+    assert server.terminate() == 0
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert len(outcomes) == CALLERS
+    assert "done" in outcomes
+    # By the server itself, not by the connection that it closes in the end.
+    told = [outcome for outcome in outcomes if outcome != "done"]
+    assert [each for each in told if not each.startswith(TOLD)] == []
