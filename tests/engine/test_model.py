@@ -83,7 +83,7 @@ class EngineMachine(ScriptSteps, ExecutionSteps, ListSteps):
 
 TestEngine = EngineMachine.TestCase
 TestEngine.settings = settings(
-    max_examples=int(os.environ.get("MODEL_EXAMPLES", "200" if LONG else "8")),
+    max_examples=int(os.environ.get("MODEL_EXAMPLES", "100" if LONG else "8")),
     stateful_step_count=100 if LONG else 40,
     derandomize=not LONG,
     # Shrinking takes far longer than finding.
