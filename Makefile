@@ -93,6 +93,10 @@ sanitize: build ## Run the soundness programs under an address sanitizer
 pytest: test-tools ## Run the Python tests (ARGS: flags of pytest)
 	PATH="$(CURDIR)/$(BIN):$(CURDIR)/build/bin:$$PATH" $(BIN)/python -m pytest $(ARGS)
 
+.PHONY: test-long
+test-long: test-tools ## Walk, kill and race for about half an hour, where `make test` does for a minute
+	LONG_TESTS=1 $(BIN)/python -m pytest tests/load tests/engine/test_model.py $(ARGS)
+
 .PHONY: lint
 lint: build $(NODE_MODULES) ## Check formats, types, Rust, the contract and that generated code is fresh
 	$(BIN)/ruff check $(PYTHON_SOURCES)
@@ -116,6 +120,10 @@ gen: build $(NODE_MODULES) ## Regenerate what is made from proto/
 .PHONY: bench
 bench: build ## Measure, print a table, write build/bench.json
 	$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: bench-scale
+bench-scale: build ## Measure a server with a long history against one with a short one
+	$(BIN)/python -m benchmarks.scale $(ARGS)
 
 .PHONY: bench-limits
 bench-limits: build ## Measure how exactly each limit is kept, write build/bench-limits.json

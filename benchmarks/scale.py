@@ -19,6 +19,7 @@ from typing import Any
 
 import grpc
 
+from benchmarks import store
 from benchmarks.fill_store import fill
 from benchmarks.rows import Row, report, row
 from benchmarks.service import SMALL, ServiceBench, paired
@@ -200,6 +201,9 @@ def main() -> int:
     options = parser.parse_args()
     much, rounds, starts = (LESS, 100, 2) if options.short else (MUCH, 500, STARTS)
     rows = measure(much, rounds, starts)
+    if not options.short:
+        with tempfile.TemporaryDirectory() as folder:
+            rows += store.measure(Path(folder), rounds)
     conditions = {
         "scripts": much[0],
         "executions": much[1],

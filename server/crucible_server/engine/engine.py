@@ -156,7 +156,9 @@ class Engine:
         resumptions = self._resumptions
         self._set_status(Status.SERVICE_STATUS_STOPPING)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), grace)
+            async with asyncio.timeout(grace):
+                await self._idle.wait()
+                await self.scripts.settle()
         if self._resumptions != resumptions:
             return 0
         ended = len(self._live)

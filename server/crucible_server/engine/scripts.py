@@ -171,6 +171,11 @@ class Scripts:
         finally:
             self._is_sweeping = False
 
+    async def settle(self) -> None:
+        """Waits until nothing is being compiled."""
+        while self._obtaining:
+            await asyncio.wait(self._obtaining.values())
+
     def flush_uses(self) -> None:
         """Notes in the store when scripts were last used by being compiled; executions note it themselves."""
         used, self._used = self._used, {}

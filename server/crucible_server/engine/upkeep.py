@@ -18,6 +18,8 @@ from crucible_server.store import ExecutionEnd, Store, StoreError, StoreErrorKin
 _TICK_SECONDS = 1.0
 _PROBE_TICKS = 5
 _SWEEP_TICKS = 60
+# Scripts deleted at a time: one transaction, so that byte code in memory goes with what went in the store.
+_SCRIPTS = 20
 # Between batches of deletions, so that writes of calls come in between.
 _PAUSE_SECONDS = 0.02
 
@@ -103,9 +105,9 @@ class Upkeep:
             executions += await _batches(lambda: store.trim_executions(kept.max_executions))
         forget = self._scripts.forget_units
         with self._scripts.sweeping():
-            await _batches(lambda: _forgotten(store.expire_scripts(now - kept.scripts_ns), forget))
+            await _batches(lambda: _forgotten(store.expire_scripts(now - kept.scripts_ns, _SCRIPTS), forget))
             if store.script_count > kept.max_scripts:
-                await _batches(lambda: _forgotten(store.trim_scripts(kept.max_scripts), forget))
+                await _batches(lambda: _forgotten(store.trim_scripts(kept.max_scripts, _SCRIPTS), forget))
         if executions:
             log.info("executions_deleted", count=executions)
 
