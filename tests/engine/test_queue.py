@@ -135,6 +135,7 @@ def test_time_in_the_queue_counts_towards_the_operation_timeout(full: Full) -> N
     result = call.result().result
     assert result.error.kind == error_pb2.EXECUTION_ERROR_KIND_TIMEOUT
     assert "operation_timeout" in result.error.message
+    assert (result.error.limit_name, result.error.limit_value) == ("operation_timeout", 300)
     assert not full.client.get_execution(execution_id).message.HasField("start_time")
     assert full.children() == AT_ONCE
 

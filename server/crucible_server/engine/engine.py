@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import re
 import secrets
@@ -27,7 +28,7 @@ from crucible_server.engine.history import History, execution_not_found
 from crucible_server.engine.host_calls import HostCalls
 from crucible_server.engine.identity import UnitSeal, request_hash
 from crucible_server.engine.interpreter import Interpreter
-from crucible_server.engine.job import Kind
+from crucible_server.engine.job import Ending, Kind
 from crucible_server.engine.output import Output, OutputChunk, StoredOutput
 from crucible_server.engine.results import State
 from crucible_server.engine.scripts import Scripts
@@ -163,7 +164,7 @@ class Engine:
             return 0
         ended = len(self._live)
         for execution in list(self._live.values()):
-            execution.end(Kind.EXECUTION_ERROR_KIND_INTERRUPTED, results.INTERRUPTED)
+            execution.end(Ending(Kind.EXECUTION_ERROR_KIND_INTERRUPTED, results.INTERRUPTED))
         await self._idle.wait()
         if self.status == Status.SERVICE_STATUS_STOPPING:
             self._set_status(Status.SERVICE_STATUS_STOPPED)
@@ -279,8 +280,13 @@ class Engine:
             timer = asyncio.get_running_loop().call_later(
                 patience,
                 execution.end,
-                Kind.EXECUTION_ERROR_KIND_TIMEOUT,
-                f"the execution, with its time in the queue, took longer than {patience:g} s (operation_timeout)",
+                Ending(
+                    Kind.EXECUTION_ERROR_KIND_TIMEOUT,
+                    f"the execution, with its time in the queue, took longer than {patience:g} s (operation_timeout); "
+                    "raise that limit, or come when the server is less busy",
+                    "operation_timeout",
+                    math.ceil(patience * 1000),
+                ),
             )
         try:
             if not await execution.begin():
@@ -374,7 +380,7 @@ class Engine:
         observed = await self.observe(tenant, execution_id)
         if observed.live is not None:
             why = f"cancelled: {reason[:500]}" if reason else "cancelled by CancelExecution"
-            observed.live.end(Kind.EXECUTION_ERROR_KIND_CANCELLED, why)
+            observed.live.end(Ending(Kind.EXECUTION_ERROR_KIND_CANCELLED, why))
             await asyncio.shield(observed.live.finished)
             observed = await self.observe(tenant, execution_id)
         return observed
@@ -382,10 +388,8 @@ class Engine:
     def abandon(self, observed: Observed) -> None:
         """The call that an execution belonged to is lost: a detached one lives on, another is killed at once."""
         if observed.live is not None and not observed.record.detached:
-            observed.live.end(
-                Kind.EXECUTION_ERROR_KIND_CANCELLED,
-                "the call that it belonged to was cancelled, timed out or lost its connection",
-            )
+            why = "the call that it belonged to was cancelled, timed out or lost its connection"
+            observed.live.end(Ending(Kind.EXECUTION_ERROR_KIND_CANCELLED, why))
 
 
 def _without_source(context: execution_pb2.ExecutionContext) -> bytes:

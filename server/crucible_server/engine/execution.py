@@ -12,7 +12,7 @@ from crucible_server.engine import bounds, values
 from crucible_server.engine.cache import CompiledUnit
 from crucible_server.engine.host_calls import HostCalls
 from crucible_server.engine.interpreter import Interpreter
-from crucible_server.engine.job import OUTPUT_CREDIT, Ending, Job, Kind
+from crucible_server.engine.job import OUTPUT_CREDIT, Ending, Job, Kind, error_of
 from crucible_server.engine.output import OutputLog
 from crucible_server.engine.results import State, split, state_of
 from crucible_server.errors import ServiceError, invalid, unavailable
@@ -68,10 +68,10 @@ class Execution:
             return state_of(self.finished.result())
         return State.EXECUTION_STATE_RUNNING if self.started_ns else State.EXECUTION_STATE_QUEUED
 
-    def end(self, kind: Kind, message: str) -> None:
+    def end(self, ending: Ending) -> None:
         """Ends it from outside; without effect on one that has ended."""
         if self._ending is None:
-            self._ending = Ending(kind, message)
+            self._ending = ending
         if self._job is not None:
             self._job.end(self._ending)
         elif self._waiting is not None and not self._waiting.done():
@@ -163,18 +163,15 @@ class Execution:
         result = execution_pb2.ExecutionResult(execution_id=self.record.execution_id, script_id=self.record.script_id)
         job = Job(self._start, self.output, host_calls.handler(self.record, frozenset(self.grant.modules)))
         if self._ending is not None:
-            _fail(result, self._ending.kind, self._ending.message)
+            result.error.CopyFrom(error_of(self._ending))
             return result
         limits = bounds.child_limits(self.grant.limits)
         try:
             child = await interpreter.take(limits)
         except ServiceError as error:
             # The record exists, so the caller gets a result that it can ask for again.
-            _fail(
-                result,
-                Kind.EXECUTION_ERROR_KIND_INTERNAL,
-                f"no interpreter could be started: {error.message}",
-            )
+            result.error.kind = Kind.EXECUTION_ERROR_KIND_INTERNAL
+            result.error.message = f"no interpreter could be started: {error.message}"
             return result
         self.started_ns = self._start.start_time_ns = time.time_ns()
         self._hand_over(job)
@@ -195,11 +192,6 @@ class Execution:
         return result
 
 
-def _fail(result: execution_pb2.ExecutionResult, kind: Kind, message: str) -> None:
-    result.error.kind = kind
-    result.error.message = message
-
-
 def bind(context: execution_pb2.ExecutionContext, unit: CompiledUnit, name: str) -> list[value_pb2.Value]:
     """The arguments of an execution in the order of the parameters. Raises ServiceError (VALIDATION_ERROR)."""
     function = unit.functions.get(name)
@@ -207,8 +199,8 @@ def bind(context: execution_pb2.ExecutionContext, unit: CompiledUnit, name: str)
         public = [f.name for f in unit.script.functions if f.is_public]
         raise invalid(
             "context.function",
-            f"expected a function declared `pub fn`, got {name[:80]!r}; the script's public functions are: "
-            + (", ".join(public[:16]) or "none"),
+            f"expected a function declared `pub fn`, in modules declared `pub mod`, got {name[:80]!r}; "
+            "the script's public functions are: " + (", ".join(public[:16]) or "none"),
         )
     arguments = dict(context.arguments)
     try:

@@ -58,6 +58,9 @@ class Ending:
 
     kind: Kind
     message: str
+    limit_name: str = ""
+    """The limit that was reached, and its value; a time in milliseconds."""
+    limit_value: int = 0
 
 
 class Job:
@@ -230,7 +233,7 @@ class Job:
         exited = child.exited
         error = error_pb2.ExecutionError()
         if self._ending is not None:
-            error.kind, error.message = self._ending.kind, self._ending.message
+            error.CopyFrom(error_of(self._ending))
         elif exited is not None and exited.wall_time_exceeded:
             error.kind = Kind.EXECUTION_ERROR_KIND_TIMEOUT
             error.message = (
@@ -270,6 +273,13 @@ class Job:
             error.limit_name, error.limit_value = "max_cpu_time", limits.cpu_time_ms
             error.message = error.message.replace("{}", f"{limits.cpu_time_ms / 1000:g}")
         return error
+
+
+def error_of(ending: Ending) -> error_pb2.ExecutionError:
+    """What is said of an execution that was ended from outside."""
+    return error_pb2.ExecutionError(
+        kind=ending.kind, message=ending.message, limit_name=ending.limit_name, limit_value=ending.limit_value
+    )
 
 
 def _signal_name(number: int) -> str:
