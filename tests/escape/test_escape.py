@@ -1,0 +1,77 @@
+"""Native hostile code in the complete jail: each attempt is stopped, told as what it was, and harms nobody else."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import crucible
+from tests.escape.attempts import ATTEMPTS, HEAP, Attempt, on_this_machine
+from tests.escape.canaries import MAX_GROWTH, Canaries, Neighbour, resident_bytes
+from tests.escape.conftest import UNIT_KEY
+from tests.servers import children_of
+
+SOURCES = Path(__file__).resolve().parents[2] / "vm" / "src" / "escape"
+DEADLINE = 60.0
+
+
+def fill_in(attempt: Attempt, canaries: Canaries) -> str:
+    """The argument of an attempt on this server."""
+    siblings = children_of(canaries.zygote)
+    return attempt.argument.format(
+        server=canaries.server.pid,
+        zygote=canaries.zygote,
+        sibling=siblings[0] if siblings else canaries.zygote,
+        port=canaries.server.address.rpartition(":")[2],
+        own_port=canaries.own_port,
+        canary=canaries.file,
+        heap=HEAP,
+        # Backwards, so that it does not find what it was given.
+        secret=canaries.secret[::-1],
+        key=UNIT_KEY[::-1],
+    )
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS, ids=lambda attempt: attempt.id)
+def test_attempt(
+    attempt: Attempt,
+    attacker: crucible.Client,
+    neighbour: crucible.CompiledScript,
+    canaries: Canaries,
+    rows: list[dict[str, Any]],
+) -> None:
+    row = {
+        "attempt": attempt.name,
+        "argument": attempt.argument,
+        "tries": attempt.tries,
+        "expected": attempt.stop.layer,
+        "stopped": False,
+        "stopped_by": "nothing",
+    }
+    rows.append(row)
+    source = f"//! escape: {attempt.name} {fill_in(attempt, canaries)}\npub fn main() {{ 1 }}"
+    before = resident_bytes(canaries.server.pid)
+    with Neighbour(attacker, neighbour):
+        result = attacker.run(source, check=False, limits=attempt.limits, deadline=DEADLINE)
+    try:
+        row["stopped_by"] = attempt.stop.check(result)
+        canaries.look(attacker)
+        assert resident_bytes(canaries.server.pid) < before + MAX_GROWTH, "the server was made to grow"
+    except AssertionError as error:
+        row["stopped_by"] = f"{error}"
+        raise
+    row["stopped"] = True
+
+
+def test_every_attempt_is_in_the_table() -> None:
+    written = set()
+    for path in SOURCES.glob("*.rs"):
+        _, _, table = path.read_text().partition("pub const ATTEMPTS")
+        written |= set(re.findall(r'^\s*\(?\s*"([a-z0-9-]+)",(?: \||$)', table, re.MULTILINE))
+    # Any call by its number: see the test of the table of calls.
+    written.remove("call")
+    assert {name for name in written if on_this_machine(name)} == {attempt.name for attempt in ATTEMPTS}
+    assert len(written) > 200
