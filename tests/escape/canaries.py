@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import socket
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -63,29 +62,32 @@ class Canaries:
         assert process is not None
         assert process.poll() is None, f"the server ended with {process.poll()}"
         assert children_of(self.server.pid) == [self.zygote], "the zygote is another one"
-        wait_until(lambda: self._strays() == [], "processes were left behind", 5.0)
+        try:
+            wait_until(lambda: self._strays() == [], "processes were left behind", 5.0)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self._strays()}") from None
         assert self.file.read_text() == TEXT
         assert [path.name for path in self.folder.iterdir()] == ["canary"]
         with socket.socket() as caller:
             assert caller.connect_ex(("127.0.0.1", self.own_port)) != 0, "somebody listens"
         assert client.run("pub fn main() { 20 + 22 }").value == 42
 
-    def _strays(self) -> list[int]:
-        """Processes of the zygote's session that are neither it nor spares, and those that left their parent."""
-        zygotes_own = children_of(self.zygote)
-        session, orphans = [], []
+    def _strays(self) -> list[str]:
+        """Processes of the zygote's session that are not its children, children that are no spares, and orphans."""
+        children, strays = [], []
         for entry in Path("/proc").glob("[0-9]*"):
             try:
+                # The name in brackets may contain anything.
                 name, _, rest = (entry / "stat").read_text().rpartition(")")
             except (FileNotFoundError, ProcessLookupError):
                 continue
-            pid, fields = int(entry.name), rest.split()
-            if int(fields[3]) == self.zygote:
-                session.append(pid)
-            elif fields[1] == "1" and name.endswith("(crucible-vm"):
-                orphans.append(pid)
-        strays = set(session) - {self.zygote, *zygotes_own}
-        return sorted(strays) + orphans + (zygotes_own if len(zygotes_own) > SPARES else [])
+            state, parent, _, session, *_ = rest.split()
+            seen = f"{name}) {state} of {parent}"
+            if parent == str(self.zygote):
+                children.append(seen)
+            elif session == str(self.zygote) and entry.name != session:
+                strays.append(seen)
+        return strays + (children if len(children) > SPARES else [])
 
 
 class Neighbour:
@@ -109,8 +111,7 @@ class Neighbour:
 
 
 def resident_bytes(pid: int) -> int:
-    """Resident memory of a process, once it has had a moment to give back what it can."""
-    time.sleep(0.05)
+    """Resident memory of a process."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024

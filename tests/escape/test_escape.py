@@ -66,11 +66,17 @@ def test_attempt(
     row["stopped"] = True
 
 
+def test_the_search_finds_what_is_there(attacker: crucible.Client) -> None:
+    """Text of the zygote: that a secret was not found then says something."""
+    backwards = "hcuot stpircs tsom tahw sehcuoT"
+    result = attacker.run(f"//! escape: search-memory {backwards}\npub fn main() {{ 1 }}", deadline=DEADLINE)
+    assert "gained: a secret of another script" in result.value
+
+
 def test_every_attempt_is_in_the_table() -> None:
     written = set()
     for path in SOURCES.glob("*.rs"):
-        _, _, table = path.read_text().partition("pub const ATTEMPTS")
-        written |= set(re.findall(r'^\s*\(?\s*"([a-z0-9-]+)",(?: \||$)', table, re.MULTILINE))
+        written |= set(re.findall(r'\(\s*"([a-z0-9-]+)",\s*\|', path.read_text()))
     # Any call by its number: see the test of the table of calls.
     written.remove("call")
     assert {name for name in written if on_this_machine(name)} == {attempt.name for attempt in ATTEMPTS}

@@ -12,9 +12,6 @@ use crate::frames::vm::{
     ServerFrame,
 };
 
-/// More than the server lets a child have waiting for an answer.
-const MANY_CALLS: u64 = 1000;
-
 /// Its socket, written to as it likes.
 pub struct Wire {
     sequence: u64,
@@ -139,7 +136,8 @@ pub const ATTEMPTS: &[Attempt] = &[
     ("output-of-control-codes", |_| {
         let mut wire = Wire::new();
         wire.print(b"\x1b]0;owned\x07\x1b[2J\0\r\n");
-        Reached::Nothing("what it printed is text like any other".to_owned())
+        wire.report("nothing: what it printed is text like any other");
+        exit::now(exit::DONE)
     }),
     ("result-of-a-compilation", |_| {
         say(|wire| {
@@ -272,12 +270,21 @@ pub const ATTEMPTS: &[Attempt] = &[
             }
         })
     }),
-    ("host-calls-that-are-not-read", |_| {
+    ("host-calls-with-large-names", |_| {
         // The server says the name again in each answer.
         let name = "x".repeat(900_000);
+        say(|wire| wire.host_call(1, &name))
+    }),
+    ("host-calls-that-are-not-read", |_| {
+        // Slowly, so that each is answered before the next is made.
+        let (name, pause) = ("x".repeat(100), [0_usize, 300_000]);
         say(|wire| {
-            for call_id in 1..=MANY_CALLS {
+            for call_id in 1.. {
                 wire.host_call(call_id, &name);
+                call(
+                    libc::SYS_clock_nanosleep,
+                    &[1, 0, pause.as_ptr() as usize, 0],
+                );
             }
         })
     }),

@@ -37,22 +37,19 @@ fn search(secret: &str) -> Reached {
 }
 
 fn backwards(memory: &[u8], secret: &[u8]) -> Option<usize> {
-    if secret.is_empty() {
-        return None;
-    }
+    let first = secret.last()?;
     memory
         .windows(secret.len())
-        .position(|part| part.iter().eq(secret.iter().rev()))
+        .position(|part| part[0] == *first && part.iter().eq(secret.iter().rev()))
 }
 
 /// Regions around everything that it knows an address of.
 fn readable() -> Vec<(usize, usize)> {
-    let on_heap = Box::new(0_u8);
-    let on_stack = 0_u8;
-    let large = vec![0_u8; 1 << 20];
+    // Kept, so that what was found to be readable stays so.
+    let on_heap = Box::leak(Box::new(0_u8));
+    let large = vec![0_u8; 1 << 20].leak();
     let known = [
         &raw const *on_heap as usize,
-        &raw const on_stack as usize,
         large.as_ptr() as usize,
         call(libc::SYS_brk, &[0]) as usize - PAGE,
         CONTROL.as_ptr() as usize,
@@ -67,6 +64,9 @@ fn readable() -> Vec<(usize, usize)> {
             walk(page, step, &mut regions);
         }
     }
+    // Upwards only: to ask for the page below a stack is to have it.
+    let on_stack = &raw const regions as usize & !(PAGE - 1);
+    walk(on_stack, PAGE as isize, &mut regions);
     regions.sort_unstable();
     let mut merged: Vec<(usize, usize)> = Vec::new();
     for (start, end) in regions {
