@@ -89,7 +89,9 @@ OTHERS = [
     Attempt("writev-stderr", "write to standard error by writev", CLOSED),
     Attempt("core-dump", "leave a core", Stop("RLIMIT_CORE", "CRASHED", "killed by SIGILL")),
     Attempt("restart-syscall", "restart a call that was never made", nothing("nothing to restart")),
-    Attempt("search-memory", "find a secret of an earlier script in its memory", nothing("no secret"), "{secret}", LONG),
+    Attempt(
+        "search-memory", "find a secret of an earlier script in its memory", nothing("no secret"), "{secret}", LONG
+    ),
     Attempt("search-memory", "find the environment of the server in its memory", nothing("no secret"), "{key}", LONG),
     Attempt("layout", "know where its own code lies", nothing("its code is at")),
     Attempt(
@@ -163,7 +165,9 @@ OTHERS = [
     Attempt("output-frame-too-large", "print more than fits a frame", frames("65537 bytes in one frame")),
     Attempt("output-that-is-no-text", "print what is not UTF-8", frames("not UTF-8")),
     Attempt("output-of-control-codes", "print what a terminal obeys", nothing("text like any other")),
-    Attempt("write-for-ever-and-never-read", "print without waiting for credit", frames("more output than its|frames a")),
+    Attempt(
+        "write-for-ever-and-never-read", "print without waiting for credit", frames("more output than its|frames a")
+    ),
     Attempt("result-of-a-compilation", "answer with byte code to an execution", frames("does not belong to this job")),
     Attempt("result-without-outcome", "answer without an outcome", frames("without an outcome")),
     Attempt("result-of-no-value", "answer with a value of no kind", frames("value with one kind")),
@@ -183,7 +187,9 @@ OTHERS = [
     Attempt("host-call-out-of-order", "forge the number of a host call", frames("expected host call 1, got 7")),
     Attempt("host-call-that-does-not-exist", "ask for files", nothing("does not know the call")),
     Attempt("host-calls-without-end", "make a million host calls", frames("host calls in flight")),
-    Attempt("host-calls-with-large-names", "have the server say a megabyte again and again", frames("a name of 900000")),
+    Attempt(
+        "host-calls-with-large-names", "have the server say a megabyte again and again", frames("a name of 900000")
+    ),
     Attempt("host-calls-that-are-not-read", "pile up answers in the server", frames("does not read"), limits=LONG),
     # Codes that do not say what happened
     Attempt("exit", "say done without a result", code("CRASHED", "no result"), "0"),

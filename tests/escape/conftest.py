@@ -58,7 +58,9 @@ def attacker(escape_server: RunningServer) -> Iterator[crucible.Client]:
 
 
 @pytest.fixture(scope="session")
-def canaries(escape_server: RunningServer, attacker: crucible.Client, tmp_path_factory: pytest.TempPathFactory) -> Canaries:
+def canaries(
+    escape_server: RunningServer, attacker: crucible.Client, tmp_path_factory: pytest.TempPathFactory
+) -> Canaries:
     """What must not be harmed."""
     watched = Canaries(escape_server, tmp_path_factory.mktemp("canaries") / "open")
     watched.share_secret(attacker)
@@ -83,7 +85,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         return
     stopped = sum(row["stopped"] for row in _rows)
     REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(json.dumps({**_about, "tried": len(_rows), "stopped": stopped, "attempts": _rows}, indent=1) + "\n")
+    REPORT.write_text(
+        json.dumps({**_about, "tried": len(_rows), "stopped": stopped, "attempts": _rows}, indent=1) + "\n"
+    )
     terminalreporter.section("escape suite")
     for row in _rows:
         mark = " " if row["stopped"] else "!"

@@ -262,8 +262,23 @@ FORBIDDEN: dict[str, dict[str, str]] = {
 }
 
 ONLY_X86 = {
-    "open-old-style", "creat", "fork", "vfork", "arch-prctl", "modify-ldt", "iopl", "ioperm", "alarm", "vsyscall-time",
-    "x32-openat", "x32-read", "x32-execve", "int80-getpid", "int80-open", "int80-exit-as-read", "number-in-disguise",
+    "open-old-style",
+    "creat",
+    "fork",
+    "vfork",
+    "arch-prctl",
+    "modify-ldt",
+    "iopl",
+    "ioperm",
+    "alarm",
+    "vsyscall-time",
+    "x32-openat",
+    "x32-read",
+    "x32-execve",
+    "int80-getpid",
+    "int80-open",
+    "int80-exit-as-read",
+    "number-in-disguise",
     "block-all-signals-by-a-forged-return",
 }
 """Doors that other processors do not have."""

@@ -111,11 +111,12 @@ fn mutated(mut unit: Vec<u8>, seed: u64) -> Vec<u8> {
     };
     let header = 64.min(unit.len() - 1);
     let length = unit.len() - header;
-    for _ in 0..=next(8) {
+    for _ in 0..=next(3) {
         let at = header + next(length);
-        unit[at] = match next(3) {
-            0 => unit[at] ^ (1 << next(8)),
-            1 => next(256) as u8,
+        unit[at] = match next(4) {
+            0 => unit[at].wrapping_add(1),
+            1 => unit[at] ^ (1 << next(8)),
+            2 => next(256) as u8,
             _ => unit[header + next(length)],
         };
     }
