@@ -7,13 +7,14 @@ import re
 from dataclasses import dataclass, field
 
 import crucible
+from crucible.requests import Limits
 from tests.escape.forbidden import FORBIDDEN, ONLY_X86
 
 MIB = 1024 * 1024
-SHORT = {"max_execution_time": 0.5}
+SHORT: Limits = {"max_execution_time": 0.5}
 """Limits of an attempt that is to run into them."""
-LONG = {"max_execution_time": 8.0}
-MEMORY = {"max_memory_bytes": 16 * MIB}
+LONG: Limits = {"max_execution_time": 8.0}
+MEMORY: Limits = {"max_memory_bytes": 16 * MIB}
 HEAP = int(16 * MIB * 1.6) + 24 * MIB
 """What a process may take for that: see the documentation of the limits."""
 
@@ -51,7 +52,7 @@ class Attempt:
     stop: Stop
     argument: str = ""
     """With {server}, {zygote}, {port}, {own_port}, {canary} and {heap} to be filled in."""
-    limits: dict[str, float] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
 
     @property
     def id(self) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 import crucible
 from tests.escape.canaries import NEIGHBOUR, SETTINGS, Canaries
+from tests.escape.table import Rows
 from tests.servers import RunningServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,7 +21,7 @@ BUILT = ROOT / "vm" / "target" / "escape" / "crucible-vm"
 REPORT = Path(os.environ.get("CRUCIBLE_ESCAPE_REPORT", ROOT / "build" / "escape.json"))
 UNIT_KEY = "5ec2e7" * 10 + "0bad"
 
-_rows: list[dict[str, Any]] = []
+_rows: Rows = []
 _about: dict[str, Any] = {}
 
 
@@ -74,7 +75,7 @@ def neighbour(attacker: crucible.Client) -> crucible.CompiledScript:
 
 
 @pytest.fixture(scope="session")
-def rows() -> list[dict[str, Any]]:
+def rows() -> Rows:
     """The table so far."""
     return _rows
 

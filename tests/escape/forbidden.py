@@ -1,4 +1,4 @@
-"""Attempts that are one system call, or one door to it, which the filter does not let pass: name, argument, what it tries."""
+"""Attempts that are one system call which the filter does not let pass: name and argument, and what it tries."""
 
 from __future__ import annotations
 

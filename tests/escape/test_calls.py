@@ -10,6 +10,7 @@ import pytest
 
 import crucible
 from tests.escape.canaries import Canaries
+from tests.escape.table import Rows, row
 from tests.escape.test_escape import DEADLINE
 
 LAST = 480
@@ -37,25 +38,27 @@ ALLOWED = {
 ENDS = {15, 60, 231}
 """rt_sigreturn, which faults without a frame, exit and exit_group."""
 NO_FILTER = {335, 336}
-"""uretprobe and uprobe: Linux 6.14 and 6.18 let them pass whatever a filter says. Called from anywhere but the kernel's own
-code they end the process with SIGILL, or are refused with ENXIO or EPROTO."""
+"""uretprobe and uprobe: Linux 6.14 and 6.18 let them pass whatever a filter says. Called from anywhere but the
+kernel's own code they end the process with SIGILL, or are refused with ENXIO or EPROTO."""
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers are those of x86-64")
-def test_every_call_by_its_number(attacker: crucible.Client, canaries: Canaries) -> None:
+def test_every_call_by_its_number(attacker: crucible.Client, canaries: Canaries, rows: Rows) -> None:
     def outcome(number: int) -> tuple[int, str]:
         source = f"//! escape: call {number}\npub fn main() {{ 1 }}"
         result = attacker.run(source, check=False, limits={"max_execution_time": 2.0}, deadline=DEADLINE)
         return number, result.error.kind if result.error is not None else str(result.value)
 
     ways = [*range(LAST), *range(X32, X32 + LAST), 2**31, 2**32 - 1, 2**63 + 39]
-    with ThreadPoolExecutor(4) as pool:
-        outcomes = dict(pool.map(outcome, ways))
-    passed = {number for number, told in outcomes.items() if told != "SECURITY_VIOLATION"} - NO_FILTER
-    expected = ALLOWED.keys() | ENDS
-    assert passed == expected, {number: outcomes[number] for number in passed ^ expected}
-    for number in ALLOWED:
-        assert "the call answered" in outcomes[number] or outcomes[number] == "TIMEOUT", outcomes[number]
-    for number in NO_FILTER:
-        assert re.search("SECURITY_VIOLATION|CRASHED|answered -", outcomes[number]), outcomes[number]
-    canaries.look(attacker)
+    with row(rows, "every call by its number", "make each call that there is", "seccomp") as told:
+        with ThreadPoolExecutor(4) as pool:
+            outcomes = dict(pool.map(outcome, ways))
+        passed = {number for number, told in outcomes.items() if told != "SECURITY_VIOLATION"} - NO_FILTER
+        expected = ALLOWED.keys() | ENDS
+        assert passed == expected, {number: outcomes[number] for number in passed ^ expected}
+        for number in ALLOWED:
+            assert "the call answered" in outcomes[number] or outcomes[number] == "TIMEOUT", outcomes[number]
+        for number in NO_FILTER:
+            assert re.search("SECURITY_VIOLATION|CRASHED|answered -", outcomes[number]), outcomes[number]
+        told["stopped_by"] = f"{len(ways) - len(passed)} of {len(ways)} ended by SIGSYS, {len(passed)} allowed"
+        canaries.look(attacker)

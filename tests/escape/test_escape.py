@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,6 +11,7 @@ import crucible
 from tests.escape.attempts import ATTEMPTS, HEAP, Attempt, on_this_machine
 from tests.escape.canaries import MAX_GROWTH, Canaries, Neighbour, resident_bytes
 from tests.escape.conftest import UNIT_KEY
+from tests.escape.table import Rows, row
 from tests.servers import children_of
 
 SOURCES = Path(__file__).resolve().parents[2] / "vm" / "src" / "escape"
@@ -41,29 +41,16 @@ def test_attempt(
     attacker: crucible.Client,
     neighbour: crucible.CompiledScript,
     canaries: Canaries,
-    rows: list[dict[str, Any]],
+    rows: Rows,
 ) -> None:
-    row = {
-        "attempt": attempt.name,
-        "argument": attempt.argument,
-        "tries": attempt.tries,
-        "expected": attempt.stop.layer,
-        "stopped": False,
-        "stopped_by": "nothing",
-    }
-    rows.append(row)
     source = f"//! escape: {attempt.name} {fill_in(attempt, canaries)}\npub fn main() {{ 1 }}"
     before = resident_bytes(canaries.server.pid)
-    with Neighbour(attacker, neighbour):
-        result = attacker.run(source, check=False, limits=attempt.limits, deadline=DEADLINE)
-    try:
-        row["stopped_by"] = attempt.stop.check(result)
+    with row(rows, attempt.name, attempt.tries, attempt.stop.layer, attempt.argument) as told:
+        with Neighbour(attacker, neighbour):
+            result = attacker.run(source, check=False, limits=attempt.limits, deadline=DEADLINE)
+        told["stopped_by"] = attempt.stop.check(result)
         canaries.look(attacker)
         assert resident_bytes(canaries.server.pid) < before + MAX_GROWTH, "the server was made to grow"
-    except AssertionError as error:
-        row["stopped_by"] = f"{error}"
-        raise
-    row["stopped"] = True
 
 
 def test_the_search_finds_what_is_there(attacker: crucible.Client) -> None:

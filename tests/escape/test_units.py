@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
 import crucible
+from crucible.requests import Limits
 from tests.escape.attempts import LONG, SHORT
 from tests.escape.canaries import Canaries, Neighbour
+from tests.escape.table import Rows, row
 from tests.escape.test_escape import DEADLINE
 
 MUTATIONS = int(os.environ.get("CRUCIBLE_ESCAPE_MUTATIONS", "200"))
@@ -58,7 +57,6 @@ HOGS = {
     "printing a cycle": 'pub fn main() { let a = []; a.push(a); println!("{:?}", a) }',
     "comparing cycles": "pub fn main() { let a = []; a.push(a); let b = []; b.push(b); a == b }",
 }
-Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -81,17 +79,7 @@ def kind_of(outcome: str) -> str:
     return name if name in FAILURES or name.endswith("Error") else "a value"
 
 
-@contextmanager
-def row(rows: Rows, attempt: str, tries: str, expected: str) -> Iterator[dict[str, Any]]:
-    """One line of the table, to be filled in: stopped when nothing is raised."""
-    told = {"attempt": attempt, "argument": "", "tries": tries, "expected": expected, "stopped": False}
-    told["stopped_by"] = "nothing"
-    rows.append(told)
-    yield told
-    told["stopped"] = True
-
-
-def run(client: crucible.Client, source: str, limits: dict[str, float]) -> str:
+def run(client: crucible.Client, source: str, limits: Limits) -> str:
     """Compiles and runs it; the value, the kind of the error, or why it did not compile."""
     try:
         result = client.run(source, check=False, limits=limits, deadline=DEADLINE)
