@@ -179,5 +179,5 @@ fn prctl(option: i32, value: usize) -> Reached {
 
 fn limit(resource: usize) -> Reached {
     let unlimited = UNLIMITED.as_ptr() as usize;
-    attempt("setrlimit", libc::SYS_setrlimit, &[resource, unlimited])
+    attempt("prlimit64", libc::SYS_prlimit64, &[0, resource, unlimited])
 }
