@@ -27,6 +27,8 @@ CARGO_ARGS := --release --locked --manifest-path vm/Cargo.toml
 VM_SOURCES := $(shell find vm \( -name target -o -name codegen -o -name conformance -o -name tests \) -prune \
 	-o -type f \( -name '*.rs' -o -name '*.toml' -o -name '*.lock' -o -name '*.patch' -o -name '*.py' \) -print)
 CRATES := vm vm/codegen vm/conformance
+# The variant of the interpreter that the escape suite attacks from; never installed.
+ESCAPE_VM := vm/target/escape/crucible-vm
 PYTHON_SOURCES := server clients/python tests benchmarks proto vm
 
 # $(call need,program,what to install): stops with a word of advice when a program is missing.
@@ -89,9 +91,17 @@ conformance: build ## Run generated Rune programs whose answer is known, and see
 sanitize: build ## Run the soundness programs under an address sanitizer
 	$(BIN)/python vm/conformance/run.py --sanitize
 
+$(ESCAPE_VM): $(INSTALLED)
+	cargo build --profile escape --features escape --locked --manifest-path vm/Cargo.toml
+	@touch $@
+
+.PHONY: test-escape
+test-escape: build $(ESCAPE_VM) ## Run native hostile code in the jail, print what stopped it, write build/escape.json
+	CRUCIBLE_ESCAPE_VM="$(CURDIR)/$(ESCAPE_VM)" $(BIN)/python -m pytest tests/escape $(ARGS)
+
 .PHONY: pytest
-pytest: test-tools ## Run the Python tests (ARGS: flags of pytest)
-	PATH="$(CURDIR)/$(BIN):$(CURDIR)/build/bin:$$PATH" $(BIN)/python -m pytest $(ARGS)
+pytest: test-tools $(ESCAPE_VM) ## Run the Python tests (ARGS: flags of pytest)
+	CRUCIBLE_ESCAPE_VM="$(CURDIR)/$(ESCAPE_VM)" PATH="$(CURDIR)/$(BIN):$(CURDIR)/build/bin:$$PATH" $(BIN)/python -m pytest $(ARGS)
 
 .PHONY: test-long
 test-long: test-tools ## Walk, kill and race for about half an hour, where `make test` does for a minute
@@ -104,6 +114,7 @@ lint: build $(NODE_MODULES) ## Check formats, types, Rust, the contract and that
 	$(BIN)/mypy
 	for crate in $(CRATES); do cargo fmt --check --manifest-path "$$crate/Cargo.toml"; done
 	cargo clippy $(CARGO_ARGS) --all-targets --no-deps -- -D warnings
+	cargo clippy $(CARGO_ARGS) --all-targets --no-deps --features escape -- -D warnings
 	clients/typescript/node_modules/.bin/buf lint
 	$(BIN)/python proto/generate.py --check
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from crucible.v1 import error_pb2, value_pb2
 from crucible.vm.v1 import child_pb2, zygote_pb2
 from crucible_server.engine.child import Child
 from crucible_server.engine.job import FRAMES_PER_SECOND, Job, Kind
@@ -21,6 +22,7 @@ from crucible_server.store import OutputSegment
 
 LIMITS = zygote_pb2.ChildLimits(wall_time_ms=60_000)
 PATIENCE = 20.0
+NULL = value_pb2.Value(null_value=value_pb2.NullValue())
 
 
 def frame(sequence: int, **content: object) -> bytes:
@@ -45,6 +47,12 @@ def nested(levels: int) -> child_pb2.ExecuteResult:
         inner = inner.list_value.values.add()
     inner.int_value = 1
     return value
+
+
+def failed(**error: object) -> bytes:
+    """A result that is an error."""
+    value = child_pb2.ExecuteResult(error=error_pb2.ExecutionError(**error))  # type: ignore[arg-type]
+    return frame(1, execute_result=value)
 
 
 def without_outcome() -> bytes:
@@ -75,6 +83,12 @@ HOSTILE = {
     "output after the result": result(1) + output(2, b"x"),
     "two results": result(1) + result(2, 43),
     "bytes after the result": result(1) + b"\x01",
+    "figures that cannot be": frame(1, execute_result=child_pb2.ExecuteResult(value=NULL, operations_count=2**64 - 1)),
+    "an error of no kind": failed(message="x"),
+    "an error of an unknown kind": failed(kind=12345, message="x"),
+    "an error with too many stack frames": failed(kind=1, stack_trace=[error_pb2.StackFrame()] * 65),
+    "an error with a long message": failed(kind=1, message="x" * 300_000),
+    "a host call with a long name": frame(1, host_call=child_pb2.HostCall(call_id=1, name="x" * 129)),
     "a host call out of order": frame(1, host_call=child_pb2.HostCall(call_id=7, name="crucible.basic.log")),
     "a flood of small frames": b"".join(output(n, b"x") for n in range(1, 8 * FRAMES_PER_SECOND)),
 }

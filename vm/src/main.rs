@@ -3,6 +3,8 @@
 mod child;
 mod compile;
 mod convert;
+#[cfg(feature = "escape")]
+mod escape;
 mod execute;
 mod exit;
 mod frames;

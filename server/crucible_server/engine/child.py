@@ -21,6 +21,8 @@ from crucible_server.errors import ServiceError, unavailable
 
 _READ_SIZE = 128 * 1024
 _HEADER = struct.Struct("<I")
+_MAX_UNSENT_FRAMES = 128
+"""Far more than a child can have waiting that reads what it asked for."""
 
 
 class FrameError(Exception):
@@ -84,6 +86,9 @@ class Child:
     def send(self, frame: child_pb2.ServerFrame) -> None:
         """Queues a frame. A child that is gone gets nothing, which is no error."""
         if self._socket is None:
+            return
+        if len(self._outgoing) >= _MAX_UNSENT_FRAMES:
+            self._violated(f"more than {_MAX_UNSENT_FRAMES} frames that it does not read")
             return
         data = frame.SerializeToString()
         self._outgoing.append(memoryview(_HEADER.pack(len(data)) + data))
@@ -198,10 +203,13 @@ class Child:
                 self._has_concluded = True
                 self._read(False)
         except (FrameError, DecodeError) as error:
-            self.violation = str(error) or "undecodable frame"
-            self.kill()
-            self._close()
+            self._violated(str(error) or "undecodable frame")
         return True
+
+    def _violated(self, what: str) -> None:
+        self.violation = what
+        self.kill()
+        self._close()
 
     def _take_frames(self) -> bool:
         position = 0

@@ -296,7 +296,7 @@ class Engine:
             await execution.run(self.interpreter, self.host_calls, self._settings.retention.executions_ns)
             if execution.unstored is not None:
                 self.upkeep.store_later(execution.unstored)
-            self.figures.ended(execution.finished.result())
+            self.figures.ended(execution.finished.result(), is_fault=execution.is_fault)
         except StoreError as error:
             # Whoever waits has been told.
             self.upkeep.refused(error)

@@ -43,6 +43,8 @@ class Execution:
         """Set once the end is committed."""
         self.unstored: ExecutionEnd | None = None
         """Its end, when the store would not take it: to be tried again."""
+        self.is_fault = False
+        """It ended by a fault of the server, as far as the server itself saw."""
         self.started_ns = 0
         self._ending: Ending | None = None
         self._waiting: asyncio.Future[None] | None = None
@@ -170,12 +172,14 @@ class Execution:
             child = await interpreter.take(limits)
         except ServiceError as error:
             # The record exists, so the caller gets a result that it can ask for again.
+            self.is_fault = True
             result.error.kind = Kind.EXECUTION_ERROR_KIND_INTERNAL
             result.error.message = f"no interpreter could be started: {error.message}"
             return result
         self.started_ns = self._start.start_time_ns = time.time_ns()
         self._hand_over(job)
         await job.run(child, limits)
+        self.is_fault = job.is_interpreter_lost or self.output.failure is not None
         result.execution_time.FromNanoseconds(int(job.elapsed * 1e9))
         result.resource_usage.CopyFrom(job.usage)
         result.stdout_bytes = self.output.stdout_bytes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from crucible.v1 import error_pb2, execution_pb2
+from crucible.v1 import execution_pb2
 
 # The weight of the newest execution in the failure rate by which the service judges itself.
 _RATE_WEIGHT = 0.02
@@ -37,11 +37,10 @@ class Figures:
         """Executions that succeeded; 100 before the first."""
         return 100.0 * self.successful / self.total if self.total else 100.0
 
-    def ended(self, result: execution_pb2.ExecutionResult) -> None:
-        """An execution has ended."""
+    def ended(self, result: execution_pb2.ExecutionResult, *, is_fault: bool) -> None:
+        """An execution has ended; `is_fault` is what the server itself saw, not what a child says."""
         self.total += 1
         self.successful += result.success
         time_taken = result.execution_time
         self.execution_seconds += time_taken.seconds + time_taken.nanos / 1e9
-        is_fault = result.error.kind == error_pb2.EXECUTION_ERROR_KIND_INTERNAL
         self.fault_rate += (is_fault - self.fault_rate) * _RATE_WEIGHT

@@ -28,6 +28,12 @@ _FRAME_BURST = 4_000
 FRAMES_PER_SECOND = 4_000
 """Frames that a child may send in one second; one that sends more is killed."""
 MAX_CALLS_IN_FLIGHT = 64
+_MAX_CALL_NAME = 128
+_MAX_FIGURE = 2**48
+"""No child lives to count further; the store counts up to 2**63."""
+_MAX_ERROR_BYTES = 256 * 1024
+"""Of an error without its value: several times what the child cuts its texts to."""
+_MAX_STACK_FRAMES = 64
 
 # Reserved exit codes of crucible-vm (vm/src/exit.rs).
 _EXITS: dict[int, tuple[Kind, str]] = {
@@ -172,6 +178,8 @@ class Job:
         self.host_calls += 1
         if call.call_id != self.host_calls:
             raise FrameError(f"expected host call {self.host_calls}, got {call.call_id}")
+        if len(call.name) > _MAX_CALL_NAME:
+            raise FrameError(f"a host call with a name of {len(call.name)} characters")
         if self._limits.max_host_calls and self.host_calls > self._limits.max_host_calls:
             raise FrameError("more host calls than its limit")
         if len(self._calls) >= MAX_CALLS_IN_FLIGHT:
@@ -199,6 +207,10 @@ class Job:
         outcome = result.WhichOneof("outcome")
         if outcome is None:
             raise FrameError("a result without an outcome")
+        if max(result.operations_count, result.memory_bytes) > _MAX_FIGURE:
+            raise FrameError(f"{result.operations_count} instructions and {result.memory_bytes} bytes in its result")
+        if outcome == "error":
+            _check_error(result.error)
         value = result.value if outcome == "value" else result.error.value
         if outcome == "value" or result.error.HasField("value"):
             try:
@@ -280,6 +292,16 @@ def error_of(ending: Ending) -> error_pb2.ExecutionError:
     return error_pb2.ExecutionError(
         kind=ending.kind, message=ending.message, limit_name=ending.limit_name, limit_value=ending.limit_value
     )
+
+
+def _check_error(error: error_pb2.ExecutionError) -> None:
+    if error.kind not in Kind.values() or error.kind == Kind.EXECUTION_ERROR_KIND_UNSPECIFIED:
+        raise FrameError(f"an error of kind {error.kind}")
+    if len(error.stack_trace) > _MAX_STACK_FRAMES:
+        raise FrameError(f"an error with {len(error.stack_trace)} stack frames")
+    size = error.ByteSize() - error.value.ByteSize()
+    if size > _MAX_ERROR_BYTES:
+        raise FrameError(f"an error of {size} bytes")
 
 
 def _signal_name(number: int) -> str:

@@ -39,6 +39,8 @@ pub fn serve(preloaded: &Preloaded, socket: RawFd) -> ! {
     let session = Session::new(channel, &mut start);
     let limits = session.limits;
     session.install();
+    #[cfg(feature = "escape")]
+    crate::escape::intercept(preloaded, mask, &job, &limits);
     let frame = match job {
         start::Job::Compile(job) => child_frame::Frame::CompileResult(compile::compile(
             preloaded,

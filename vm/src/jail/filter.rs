@@ -41,6 +41,12 @@ const ANONYMOUS: u64 =
 const NO_FD: u32 = -1i32 as u32;
 const MAY_MOVE: u64 = libc::MREMAP_MAYMOVE as u64;
 
+/// CLOCK_REALTIME to CLOCK_BOOTTIME. The other numbers are clocks of devices and, made of a process id, the processor
+/// time of any process: they tell which exist and how busy each is.
+const OWN_CLOCKS: u32 = 0b111;
+/// CLOCK_REALTIME and CLOCK_MONOTONIC.
+const SLEEPING_CLOCKS: u32 = 0b1;
+
 const FUTEX_CLOCK: u32 = libc::FUTEX_CLOCK_REALTIME as u32;
 const fn private(op: i32) -> u32 {
     (op | libc::FUTEX_PRIVATE_FLAG) as u32
@@ -83,8 +89,11 @@ const TABLE: &[(c_long, &[Rule])] = &[
     ),
     (libc::SYS_sched_yield, ANY),
     // Time: throttling sleeps, and a stopped and continued sleep goes on by restart_syscall.
-    (libc::SYS_clock_gettime, ANY),
-    (libc::SYS_clock_nanosleep, ANY),
+    (libc::SYS_clock_gettime, &[&[IntExcept(0, OWN_CLOCKS, 0)]]),
+    (
+        libc::SYS_clock_nanosleep,
+        &[&[IntExcept(0, SLEEPING_CLOCKS, 0)]],
+    ),
     (libc::SYS_nanosleep, ANY),
     (libc::SYS_restart_syscall, ANY),
     // Keys of the standard library's hash tables; those of Rune come from the start frame.

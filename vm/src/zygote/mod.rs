@@ -21,6 +21,8 @@ use options::Options;
 /// broke; no child is left in either case.
 pub fn run(args: &[String]) -> Result<(), String> {
     let options = Options::parse(args)?;
+    #[cfg(feature = "escape")]
+    log::line(crate::escape::MARKER);
     setup::reexec_with_large_stack()?;
     setup::leave_session();
     for note in inherited::restrict(options.uid)? {
