@@ -24,6 +24,8 @@ OUTPUT_CREDIT = 256 * 1024
 """Output bytes that a child may send ahead of the server."""
 _CREDIT_STEP = OUTPUT_CREDIT // 4
 _MAX_OUTPUT_FRAME = 64 * 1024
+# Of a compiler: its own limit of memory leaves room for byte code of some megabytes.
+_MAX_UNIT_FRAME = 16 * 1024 * 1024
 _FRAME_BURST = 4_000
 FRAMES_PER_SECOND = 4_000
 """Frames that a child may send in one second; one that sends more is killed."""
@@ -99,7 +101,7 @@ class Job:
         self._started = time.monotonic()
         child.max_frame_bytes = max(self._limits.return_bytes + 65536, 1024 * 1024)
         if self.start.WhichOneof("job") == "compile":
-            child.max_frame_bytes = 64 * 1024 * 1024
+            child.max_frame_bytes = _MAX_UNIT_FRAME
         if self._ending is not None:
             child.kill()
         if self.output is not None:
