@@ -53,10 +53,12 @@ impl<'a> Report<'a> {
     /// A module that the level lacks.
     pub fn violation(&mut self, violation: &Violation) {
         let module = &violation.module;
-        let (code, message, hint) = if violation.is_known {
+        let (code, message, hint) = if let Some(level) = violation.level {
             (
                 "security.module",
-                format!("the module `{module}` is not available at this security level"),
+                format!(
+                    "the module `{module}` is not available at this security level; {level} has it"
+                ),
                 "use only the modules of the level, or ask for a level that has this one",
             )
         } else {

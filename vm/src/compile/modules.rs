@@ -13,8 +13,8 @@ pub struct Violation {
     pub start: usize,
     pub end: usize,
     pub module: String,
-    /// A module of Crucible that this level lacks, rather than one that does not exist.
-    pub is_known: bool,
+    /// The lowest level that has it; none for a module that does not exist.
+    pub level: Option<&'static str>,
 }
 
 /// Names of modules after `crucible::`, also in groups and in unused imports, with their places.
@@ -74,7 +74,7 @@ pub fn violations(scans: &[Scan<'_>], mask: u32) -> Vec<Violation> {
                     start,
                     end,
                     module,
-                    is_known: known.is_some(),
+                    level: known.map(|bit| KNOWN[bit].level),
                 });
             }
         }
