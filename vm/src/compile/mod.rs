@@ -119,7 +119,7 @@ fn finish(
     } = built;
     let texts = texts(&sources, source);
     let scans: Vec<_> = texts.iter().map(|(_, text)| tokens::scan(text)).collect();
-    let mut report = Report::new(&sources, &texts, &scans);
+    let mut report = Report::new(&sources, &texts, &scans, mask);
     for violation in modules::violations(&scans, mask) {
         report.violation(&violation);
     }

@@ -82,6 +82,15 @@ pub fn violations(scans: &[Scan<'_>], mask: u32) -> Vec<Violation> {
     violations
 }
 
+/// The module and its level when Rune misses an item that a module of Crucible would have. Where the module is installed,
+/// Rune misses nothing of it but what nobody has.
+pub fn missing(message: &str, mask: u32) -> Option<(String, &'static str)> {
+    let item = message.strip_prefix("Missing item ::crucible::")?;
+    let module = format!("{CRATE}::{}", item.split("::").next()?);
+    let bit = KNOWN.iter().position(|known| known.path == module)?;
+    (mask & (1 << bit) == 0).then_some((module, KNOWN[bit].level))
+}
+
 /// Modules that are used or imported.
 pub fn used(scans: &[Scan<'_>], items: &BTreeSet<String>) -> Vec<String> {
     let resolved = items

@@ -3,7 +3,6 @@
 mod response;
 
 use std::collections::BTreeMap;
-use std::future::Future;
 
 use rune::alloc;
 use rune::runtime::{Bytes, Object, VmResult};
@@ -45,12 +44,10 @@ pub fn module() -> Result<Module, ContextError> {
 }
 
 /// Asked at once, awaited later: several are under way before the first is awaited.
-fn answered(call: VmResult<HostCall>) -> impl Future<Output = VmResult<Outcome>> {
-    async move {
-        match vm_try!(vm_try!(call).await) {
-            Ok(value) => VmResult::Ok(Ok(vm_try!(Response::new(value)))),
-            Err(message) => VmResult::Ok(Err(message)),
-        }
+async fn answered(call: VmResult<HostCall>) -> VmResult<Outcome> {
+    match vm_try!(vm_try!(call).await) {
+        Ok(value) => VmResult::Ok(Ok(vm_try!(Response::new(value)))),
+        Err(message) => VmResult::Ok(Err(message)),
     }
 }
 
