@@ -95,7 +95,7 @@ def test_requests_are_limited_in_number(web: Web, connect_to: ConnectTo) -> None
         got
     }
     """
-    limits = {"max_network_requests": 2}
+    limits = crucible.Limits(max_network_requests=2)
     got = client.run(source, level="production", args={"url": web.url}, limits=limits).value
     assert got[:2] == [200, 200]
     assert all("max_network_requests" in message for message in got[2:])
@@ -239,7 +239,7 @@ def test_it_is_cancelled_with_its_execution(connect_to: ConnectTo) -> None:
 
 
 def test_requests_of_a_script_are_not_awaited_after_its_end(connect_to: ConnectTo) -> None:
-    with Rogue(lambda connection: connection.recv(1) and None) as rogue:
+    with Rogue(lambda connection: connection.recv(1)) as rogue:
         client = connect_to(rogue.url)
         source = "pub async fn main(url) { let lost = crucible::http::get(url); crucible::basic::sleep(0.5).await; 7 }"
         assert client.run(source, level="production", args={"url": rogue.url}).value == 7

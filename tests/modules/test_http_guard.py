@@ -307,6 +307,8 @@ def test_entries_cover_scheme_host_and_port() -> None:
         "https://example..com",
         "https://exa mple.com",
         "http://2130706433",
+        "http://10.0.0.5",
+        "https://[::1]",
         "http://0x7f.1:80",
         "http://127.1",
         "http://[::1",

@@ -132,7 +132,7 @@ def test_a_response_larger_than_the_script_may_hold(web: Web, connect_to: Connec
     client = connect_to(web.url)
     web.answers["/"] = Answer(body=b"x" * 3_000_000)
     source = "pub async fn main(url) { let all = []; loop { all.push(crucible::http::get(url).await?.text()?); } }"
-    limits = {"max_memory_bytes": 10_000_000}
+    limits = crucible.Limits(max_memory_bytes=10_000_000)
     with pytest.raises(crucible.ExecutionFailed) as raised:
         client.run(source, level="production", args={"url": web.url}, limits=limits)
     error = raised.value.result.error

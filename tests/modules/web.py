@@ -85,7 +85,7 @@ class Web:
 class Rogue:
     """A socket that does with each connection what `behave` does, after the request's headers have come."""
 
-    def __init__(self, behave: Callable[[socket.socket], None]) -> None:
+    def __init__(self, behave: Callable[[socket.socket], object]) -> None:
         self._behave = behave
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(0.1)

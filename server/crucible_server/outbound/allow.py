@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from crucible_server.outbound.addresses import Address
+from crucible_server.outbound.addresses import Address, what_it_is
 from crucible_server.outbound.allowance import RefusedError
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -80,7 +80,10 @@ def parse_entry(text: str) -> AllowedOrigin:
         raise ValueError(f"{error}; got {text!r}") from None
     if is_wildcard and (address is not None or "." not in host):
         raise ValueError(f"expected a wildcard such as https://*.example.com, with two labels at least; got {text!r}")
-    return AllowedOrigin(scheme, host, port, is_wildcard, address, match["port"] is not None)
+    has_port = match["port"] is not None
+    if address is not None and not has_port and (kind := what_it_is(address)) != "public":
+        raise ValueError(f"expected a port with a {kind} address, as in {scheme}://{_shown(host)}:{port}; got {text!r}")
+    return AllowedOrigin(scheme, host, port, is_wildcard, address, has_port)
 
 
 def read_host(text: str) -> tuple[str, Address | None]:
@@ -164,4 +167,5 @@ def _shown(host: str) -> str:
 
 
 def _port_suffix(target: Target) -> str:
-    return "" if DEFAULT_PORTS[target.scheme] == target.port else f":{target.port}"
+    is_public = target.address is None or what_it_is(target.address) == "public"
+    return "" if is_public and DEFAULT_PORTS[target.scheme] == target.port else f":{target.port}"

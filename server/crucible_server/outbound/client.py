@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable
 from functools import cache
@@ -83,15 +84,15 @@ class HttpClient:
             headers.append((b"content-length", b"0"))
         url = httpcore.URL(
             scheme=request.url.raw_scheme,
-            host=request.url.raw_host,
+            host=request.target.host.encode(),
             port=request.target.port,
             target=request.url.raw_path,
         )
+        # Reading the certificates takes longer than a request.
+        tls = await asyncio.to_thread(_tls, self._config) if request.target.scheme == "https" else None
         try:
             async with (
-                httpcore.AsyncConnectionPool(
-                    ssl_context=_tls(self._config), max_connections=1, network_backend=backend
-                ) as pool,
+                httpcore.AsyncConnectionPool(ssl_context=tls, max_connections=1, network_backend=backend) as pool,
                 pool.stream(request.method, url, headers=headers, content=request.body) as response,
             ):
                 meter.header_allowance = None
@@ -111,8 +112,7 @@ class HttpClient:
 
 
 @cache
-def _tls(config: HttpConfig):  # type: ignore[no-untyped-def]
-    # Reading the certificates takes longer than a request.
+def _tls(config: HttpConfig) -> ssl.SSLContext:
     context = httpx.create_ssl_context(trust_env=False)
     if config.ca_file is not None:
         context.load_verify_locations(config.ca_file)
