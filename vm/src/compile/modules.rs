@@ -1,8 +1,9 @@
 //! Which modules outside the Rune core a script names, and which of them its level lacks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::tokens::Scan;
+use super::visitor::Place;
 use crate::modules::KNOWN;
 
 const CRATE: &str = "crucible";
@@ -60,8 +61,12 @@ fn is_inner(scan: &Scan<'_>, index: usize) -> bool {
     before == "." || inside_path
 }
 
-/// Modules that are named without being available in `mask`.
-pub fn violations(scans: &[Scan<'_>], mask: u32) -> Vec<Violation> {
+/// Modules that are named, or met under another name, without being available in `mask`.
+pub fn violations(
+    scans: &[Scan<'_>],
+    items: &BTreeMap<String, Place>,
+    mask: u32,
+) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (source, scan) in scans.iter().enumerate() {
         for (name, start, end) in named(scan) {
@@ -79,7 +84,28 @@ pub fn violations(scans: &[Scan<'_>], mask: u32) -> Vec<Violation> {
             }
         }
     }
+    for (item, place) in items {
+        let module = module_of(item);
+        let known = KNOWN.iter().position(|known| known.path == module);
+        let Some(bit) = known.filter(|bit| mask & (1 << bit) == 0) else {
+            continue;
+        };
+        // What the tokens show is not told twice.
+        if violations.iter().all(|told| told.module != module) {
+            violations.push(Violation {
+                source: place.source,
+                start: place.start,
+                end: place.end,
+                module,
+                level: Some(KNOWN[bit].level),
+            });
+        }
+    }
     violations
+}
+
+fn module_of(item: &str) -> String {
+    item.split("::").take(2).collect::<Vec<_>>().join("::")
 }
 
 /// The module and its level when Rune misses an item that a module of Crucible would have. Where the module is installed,
@@ -92,10 +118,8 @@ pub fn missing(message: &str, mask: u32) -> Option<(String, &'static str)> {
 }
 
 /// Modules that are used or imported.
-pub fn used(scans: &[Scan<'_>], items: &BTreeSet<String>) -> Vec<String> {
-    let resolved = items
-        .iter()
-        .map(|item| item.split("::").take(2).collect::<Vec<_>>().join("::"));
+pub fn used(scans: &[Scan<'_>], items: &BTreeMap<String, Place>) -> Vec<String> {
+    let resolved = items.keys().map(|item| module_of(item));
     let mut modules: BTreeSet<String> = scans
         .iter()
         .flat_map(named)

@@ -72,8 +72,7 @@ pub const KNOWN: &[Known] = &[
     },
 ];
 
-/// The sets of modules that levels have: contexts are made for these alone, as each is megabytes that every child has
-/// to copy the page tables of.
+/// The sets of modules that levels have: children run with one of these.
 pub const SETS: &[&[&str]] = &[
     &["crucible::basic"],
     &["crucible::basic", "crucible::http", "crucible::json"],
