@@ -98,6 +98,7 @@ class Server:
             cache_entries=script_engine.max_cache_size,
             cache_bytes=script_engine.max_cache_bytes,
             retention=retention,
+            http=script_engine.http,
         )
         self._engine = engine = Engine(settings, self._store, seal)
         server = grpc.aio.server(

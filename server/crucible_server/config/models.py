@@ -30,6 +30,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from .http import HttpConfig
 from .quantities import Bytes, Seconds
 
 MIB = 1024 * 1024
@@ -87,6 +88,7 @@ class ScriptEngineConfig(BaseModel):
     security_level: Annotated[Literal["safe", "production", "development"], BeforeValidator(_lower)] = "safe"
     """For requests that name none."""
     resource_limits: ResourceLimitsConfig = ResourceLimitsConfig()
+    http: HttpConfig = HttpConfig()
 
     @field_validator("max_cache_size")
     @classmethod

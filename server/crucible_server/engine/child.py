@@ -60,6 +60,7 @@ class Child:
         self._receiver: FrameReceiver | None = None
         self._incoming = bytearray()
         self._outgoing: list[memoryview] = []
+        self._drained: asyncio.Future[None] | None = None
         self._sequence = 0
         self._at_eof = False
         self._killed = False
@@ -94,6 +95,18 @@ class Child:
         self._outgoing.append(memoryview(_HEADER.pack(len(data)) + data))
         if len(self._outgoing) == 1:
             self._flush()
+
+    async def drained(self) -> None:
+        """Waits until it has taken what it was sent, or is gone."""
+        while self._outgoing:
+            if self._drained is None:
+                self._drained = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._drained)
+
+    def _wake(self) -> None:
+        if self._drained is not None:
+            self._drained.set_result(None)
+            self._drained = None
 
     def kill(self) -> None:
         """Kills the process at once, if it still lives; one that is being forked is killed when it appears."""
@@ -154,6 +167,7 @@ class Child:
             else:
                 self._outgoing.pop(0)
         self._write(False)
+        self._wake()
 
     # Each change of what is watched is a system call: only real changes are made.
 
@@ -241,6 +255,7 @@ class Child:
             self._socket.close()
             self._socket = None
         self._outgoing.clear()
+        self._wake()
 
     def _finish(self) -> None:
         is_over = self._at_eof and (self.exited is not None or self.zygote_lost or not self.pid)

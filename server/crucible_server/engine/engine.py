@@ -18,6 +18,7 @@ import structlog
 
 from crucible.v1 import execution_pb2, server_info_pb2
 from crucible.vm.v1 import zygote_pb2
+from crucible_server.config import HttpConfig
 from crucible_server.engine import bounds, results
 from crucible_server.engine.admission import Admission, Ticket
 from crucible_server.engine.cache import UnitCache
@@ -60,6 +61,7 @@ class EngineSettings:
     cache_entries: int
     cache_bytes: int
     retention: Retention
+    http: HttpConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ class Engine:
             settings.max_queued_executions,
             settings.max_executions_memory,
         )
-        self.host_calls = HostCalls()
+        self.host_calls = HostCalls(settings.http)
         self.figures = Figures()
         self.instance_id = secrets.token_hex(8)
         self.status: Status = Status.SERVICE_STATUS_STARTING

@@ -10,12 +10,13 @@ from crucible.v1 import execution_pb2, script_pb2, value_pb2
 from crucible.vm.v1 import child_pb2
 from crucible_server.engine import bounds, values
 from crucible_server.engine.cache import CompiledUnit
-from crucible_server.engine.host_calls import HostCalls
+from crucible_server.engine.host_calls import HostCallContext, HostCalls
 from crucible_server.engine.interpreter import Interpreter
 from crucible_server.engine.job import OUTPUT_CREDIT, Ending, Job, Kind, error_of
 from crucible_server.engine.output import OutputLog
 from crucible_server.engine.results import State, split, state_of
 from crucible_server.errors import ServiceError, invalid, unavailable
+from crucible_server.outbound.allowance import Allowance
 from crucible_server.policy.grants import Grant
 from crucible_server.store import ExecutionEnd, ExecutionRecord, OutputSegment, Store, StoreError, StoreErrorKind
 
@@ -163,7 +164,10 @@ class Execution:
 
     async def _result(self, interpreter: Interpreter, host_calls: HostCalls) -> execution_pb2.ExecutionResult:
         result = execution_pb2.ExecutionResult(execution_id=self.record.execution_id, script_id=self.record.script_id)
-        job = Job(self._start, self.output, host_calls.handler(self.record, frozenset(self.grant.modules)))
+        network = Allowance(self.grant.limits.max_network_requests)
+        calls = host_calls.handler(HostCallContext(self.record, network), frozenset(self.grant.modules))
+        job = Job(self._start, self.output, calls)
+        network.room = job.room
         if self._ending is not None:
             result.error.CopyFrom(error_of(self._ending))
             return result
@@ -177,11 +181,14 @@ class Execution:
             result.error.message = f"no interpreter could be started: {error.message}"
             return result
         self.started_ns = self._start.start_time_ns = time.time_ns()
+        if self.grant.limits.max_execution_time is not None:
+            network.deadline = time.monotonic() + self.grant.limits.max_execution_time
         self._hand_over(job)
         await job.run(child, limits)
         self.is_fault = job.is_interpreter_lost or self.output.failure is not None
         result.execution_time.FromNanoseconds(int(job.elapsed * 1e9))
         result.resource_usage.CopyFrom(job.usage)
+        result.resource_usage.network_io_bytes = network.bytes_moved
         result.stdout_bytes = self.output.stdout_bytes
         result.stderr_bytes = self.output.stderr_bytes
         if isinstance(job.result, child_pb2.ExecuteResult):

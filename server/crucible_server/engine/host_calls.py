@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import structlog
 
 from crucible.v1 import value_pb2
 from crucible.vm.v1 import child_pb2
+from crucible_server.config import HttpConfig
 from crucible_server.engine.job import HostCallError, HostCallHandler
+from crucible_server.outbound.allowance import Allowance, RefusedError
 from crucible_server.store import ExecutionRecord
+
+if TYPE_CHECKING:
+    from crucible_server.outbound.client import HttpClient
 
 log = structlog.get_logger("crucible.script")
 
 _MAX_LOG_MESSAGE = 4096
 _NULL = value_pb2.Value(null_value=value_pb2.NullValue())
+# Longer than any level lets a script run.
+_MAX_SLEEP = 7 * 86400.0
 _LEVELS = ("debug", "info", "warn", "error")
 
 
 @dataclass(frozen=True, slots=True)
 class HostCallContext:
-    """On whose behalf a call is made."""
+    """On whose behalf a call is made, and what that one may use."""
 
     record: ExecutionRecord
+    network: Allowance
 
 
 Act = Callable[[HostCallContext, value_pb2.ObjectValue], Awaitable[value_pb2.Value]]
@@ -44,9 +55,13 @@ class HostCallEntry:
 class HostCalls:
     """The host calls of this server. Checked when they are made: nothing that a child says authorises one."""
 
-    def __init__(self) -> None:
+    def __init__(self, http: HttpConfig) -> None:
         self._entries: dict[str, HostCallEntry] = {}
+        self._http_config = http
+        self._http: HttpClient | None = None
         self.register(HostCallEntry("crucible.basic.log", 1, "crucible::basic", True, _log))
+        self.register(HostCallEntry("crucible.basic.sleep", 1, "crucible::basic", True, _sleep))
+        self.register(HostCallEntry("crucible.http.request", 1, "crucible::http", True, self._request))
 
     def register(self, entry: HostCallEntry) -> None:
         """Adds a call; its name must be new."""
@@ -54,13 +69,12 @@ class HostCalls:
             raise ValueError(f"the host call {entry.name} is registered already")
         self._entries[entry.name] = entry
 
-    def handler(self, record: ExecutionRecord, modules: frozenset[str] | None = None) -> HostCallHandler:
-        """What answers the calls of one execution that may use these modules; all when None."""
-        context = HostCallContext(record)
+    def handler(self, context: HostCallContext, modules: frozenset[str]) -> HostCallHandler:
+        """What answers the calls of one execution that may use these modules."""
 
         async def answer(call: child_pb2.HostCall) -> value_pb2.Value:
             entry = self._entries.get(call.name)
-            if entry is None or (modules is not None and entry.module not in modules):
+            if entry is None or entry.module not in modules:
                 raise HostCallError(f"the host call {call.name!r} does not exist at this level")
             if call.schema_version != entry.schema_version:
                 raise HostCallError(f"{call.name}: expected version {entry.schema_version}, got {call.schema_version}")
@@ -69,6 +83,17 @@ class HostCalls:
             return await entry.act(context, call.arguments.object_value)
 
         return answer
+
+    async def _request(self, context: HostCallContext, arguments: value_pb2.ObjectValue) -> value_pb2.Value:
+        if self._http is None:
+            # Only here: most servers never make a request, and the library takes a while to load.
+            from crucible_server.outbound.client import HttpClient
+
+            self._http = HttpClient(self._http_config)
+        try:
+            return await self._http.request(arguments, context.network)
+        except RefusedError as error:
+            raise HostCallError(f"http: {error}") from None
 
 
 async def _log(context: HostCallContext, arguments: value_pb2.ObjectValue) -> value_pb2.Value:
@@ -83,4 +108,12 @@ async def _log(context: HostCallContext, arguments: value_pb2.ObjectValue) -> va
         script_id=context.record.script_id,
         message=message[:_MAX_LOG_MESSAGE],
     )
+    return _NULL
+
+
+async def _sleep(context: HostCallContext, arguments: value_pb2.ObjectValue) -> value_pb2.Value:
+    seconds = arguments.fields["seconds"].double_value if "seconds" in arguments.fields else math.nan
+    if not 0 <= seconds <= _MAX_SLEEP:
+        raise HostCallError(f"sleep: expected from 0 to {_MAX_SLEEP:g} seconds, got {seconds:g}")
+    await asyncio.sleep(seconds)
     return _NULL

@@ -11,6 +11,8 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import structlog
+
 from crucible.v1 import error_pb2, execution_pb2, value_pb2
 from crucible.vm.v1 import child_pb2, zygote_pb2
 from crucible_server.engine import values
@@ -36,6 +38,8 @@ _MAX_FIGURE = 2**48
 _MAX_ERROR_BYTES = 256 * 1024
 """Of an error without its value: several times what the child cuts its texts to."""
 _MAX_STACK_FRAMES = 64
+
+log = structlog.get_logger()
 
 # Reserved exit codes of crucible-vm (vm/src/exit.rs).
 _EXITS: dict[int, tuple[Kind, str]] = {
@@ -94,11 +98,13 @@ class Job:
         self._frames = 0
         self._started = 0.0
         self._limits = start.limits
+        self._time_ns = 0
 
     async def run(self, child: Child, limits: zygote_pb2.ChildLimits) -> None:
         """Runs the job to its end in a child that was just taken with these limits."""
         self._child = child
         self._started = time.monotonic()
+        self._time_ns = self.start.start_time_ns
         child.max_frame_bytes = max(self._limits.return_bytes + 65536, 1024 * 1024)
         if self.start.WhichOneof("job") == "compile":
             child.max_frame_bytes = _MAX_UNIT_FRAME
@@ -124,6 +130,11 @@ class Job:
             self._ending = ending
         if self._child is not None:
             self._child.kill()
+
+    async def room(self) -> None:
+        """Waits until the child has taken what it was sent."""
+        if self._child is not None:
+            await self._child.drained()
 
     # -- frames
 
@@ -201,7 +212,12 @@ class Job:
             reply.value.CopyFrom(await self._host_call(call))
         except HostCallError as error:
             reply.error = str(error)
-        reply.time_ns = time.time_ns()
+        except Exception:
+            # Whoever waits for the answer would wait for ever.
+            log.exception("host_call_failed", call=call.name)
+            reply.error = f"{call.name} failed inside the server; see its log"
+        # Virtual time never goes back, whatever is done to the clock.
+        self._time_ns = reply.time_ns = max(time.time_ns(), self._time_ns)
         if self._child is not None:
             self._child.send(child_pb2.ServerFrame(host_reply=reply))
 

@@ -32,18 +32,16 @@ pub async fn main(name) {
 }
 "#;
 
-/// The contexts, one pair for each set of modules.
+/// One context to compile with, and what runs for each set of modules.
 pub struct Preloaded {
-    contexts: BTreeMap<u32, Prepared>,
+    /// Has every module: what a level lacks is found when it is named. A second context would be two more megabytes of
+    /// which every fork has to copy the page tables.
+    context: Context,
+    runtimes: BTreeMap<u32, Arc<RuntimeContext>>,
     collect: Arc<Unit>,
     /// The set of modules that the warm-up runs with.
     first: u32,
     warm_up: Vec<u8>,
-}
-
-struct Prepared {
-    context: Context,
-    runtime: Arc<RuntimeContext>,
 }
 
 impl Preloaded {
@@ -56,15 +54,19 @@ impl Preloaded {
             masks.extend(0..4);
         }
         let first = masks[0];
-        let mut contexts = BTreeMap::new();
-        for mask in masks {
-            let context = modules::context(mask).map_err(|error| error.to_string())?;
-            let runtime = Arc::new(context.runtime().map_err(|error| error.to_string())?);
-            contexts.insert(mask, Prepared { context, runtime });
+        let mut runtimes = BTreeMap::new();
+        for mask in &masks {
+            // The context goes again; the one below takes its place.
+            let context = modules::context(*mask).map_err(|error| error.to_string())?;
+            let runtime = context.runtime().map_err(|error| error.to_string())?;
+            runtimes.insert(*mask, Arc::new(runtime));
         }
-        let collect = compile::trusted(&contexts[&first].context, convert::COLLECT_SOURCE)?;
+        let every = masks.iter().fold(0, |every, mask| every | mask);
+        let context = modules::context(every).map_err(|error| error.to_string())?;
+        let collect = compile::trusted(&context, convert::COLLECT_SOURCE)?;
         let mut preloaded = Preloaded {
-            contexts,
+            context,
+            runtimes,
             collect: Arc::new(collect),
             first,
             warm_up: Vec::new(),
@@ -81,15 +83,15 @@ impl Preloaded {
 
     /// Whether scripts can have exactly these modules.
     pub(crate) fn has(&self, mask: u32) -> bool {
-        self.contexts.contains_key(&mask)
+        self.runtimes.contains_key(&mask)
     }
 
-    pub(crate) fn context(&self, mask: u32) -> &Context {
-        &self.contexts[&mask].context
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
     }
 
     pub(crate) fn runtime(&self, mask: u32) -> Arc<RuntimeContext> {
-        self.contexts[&mask].runtime.clone()
+        self.runtimes[&mask].clone()
     }
 
     pub(crate) fn collector(&self, mask: u32) -> Collector {

@@ -13,6 +13,7 @@ use crate::frames::v1::{ExecutionErrorKind, Value};
 use crate::frames::vm::{
     child_frame, host_reply, server_frame, HostCall, HostReply, OutputCredit, Start,
 };
+use crate::modules::Random;
 
 thread_local!(static SESSION: RefCell<Option<Session>> = const { RefCell::new(None) });
 
@@ -22,6 +23,9 @@ pub struct Session {
     output: Output,
     pub limits: Limits,
     pub environment: BTreeMap<String, String>,
+    /// What the function was given, by the names of its parameters.
+    pub arguments: Vec<(String, Value)>,
+    pub random: Random,
     /// Once set, the execution is over, whatever the virtual machine says.
     pub fatal: Option<Fatal>,
     /// Nanoseconds since 1970 as the script sees them: they move only by replies.
@@ -41,6 +45,8 @@ impl Session {
             output: Output::new(start.output_credit_bytes, &limits),
             limits,
             environment: std::mem::take(&mut start.environment),
+            arguments: Vec::new(),
+            random: Random::new(&start.seed),
             fatal: None,
             time_ns: start.start_time_ns,
             calls_made: 0,

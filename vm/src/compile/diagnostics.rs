@@ -6,12 +6,15 @@ use rune::termcolor::Buffer;
 use rune::{SourceId, Sources};
 
 use super::hints;
-use super::modules::Violation;
+use super::modules::{self, Violation};
 use super::tokens::Scan;
 use crate::child::Limits;
 use crate::execute::failure::shorten;
 use crate::frames::v1::{Diagnostic, Severity, Span};
 
+const VIOLATION: &str = "security.module";
+const VIOLATION_HINT: &str =
+    "use only the modules of the level, or ask for a level that has this one";
 const ROOT: &str = "{root}::";
 const MAX_DIAGNOSTICS: usize = 100;
 const MAX_MESSAGE_BYTES: usize = 4 << 10;
@@ -27,6 +30,9 @@ pub struct Report<'a> {
     has_errors: bool,
     /// Items that were named where they cannot be seen: Rune then misses them where they can be seen, too.
     hidden: Vec<String>,
+    /// The modules that the script may use.
+    mask: u32,
+    is_violation_named: bool,
 }
 
 impl<'a> Report<'a> {
@@ -34,6 +40,7 @@ impl<'a> Report<'a> {
         sources: &'a Sources,
         texts: &'a [(String, String)],
         scans: &'a [Scan<'a>],
+        mask: u32,
     ) -> Report<'a> {
         Report {
             sources,
@@ -43,6 +50,8 @@ impl<'a> Report<'a> {
             rendered: String::new(),
             has_errors: false,
             hidden: Vec::new(),
+            mask,
+            is_violation_named: false,
         }
     }
 
@@ -53,18 +62,16 @@ impl<'a> Report<'a> {
     /// A module that the level lacks.
     pub fn violation(&mut self, violation: &Violation) {
         let module = &violation.module;
-        let (code, message, hint) = if violation.is_known {
-            (
-                "security.module",
-                format!("the module `{module}` is not available at this security level"),
-                "use only the modules of the level, or ask for a level that has this one",
-            )
-        } else {
-            (
+        let (code, message, hint) = match violation.level {
+            Some(level) => {
+                self.is_violation_named = true;
+                (VIOLATION, lacking(module, level), VIOLATION_HINT)
+            }
+            None => (
                 "name.module",
                 format!("there is no module `{module}`"),
                 "see the server's catalogue of modules (GetServerInfo)",
-            )
+            ),
         };
         let span = span(
             self.sources,
@@ -152,6 +159,11 @@ impl<'a> Report<'a> {
         {
             return;
         }
+        // Where the tokens did not show it, as in a template or by another name of the crate.
+        let (message, is_violation) = match modules::missing(&message, self.mask) {
+            Some((module, level)) if !self.is_violation_named => (lacking(&module, level), true),
+            _ => (message, false),
+        };
         let advice = place.as_ref().and_then(|place| {
             hints::advice(
                 self.scans.get(source.into_index())?,
@@ -160,6 +172,7 @@ impl<'a> Report<'a> {
             )
         });
         let (hint, place) = match advice {
+            _ if is_violation => (VIOLATION_HINT.to_owned(), place),
             Some(advice) => (advice.hint, Some(advice.place)),
             None => match known_hint(&message, limits) {
                 hint if hint.is_empty() => (notes(&rendered), place),
@@ -168,10 +181,10 @@ impl<'a> Report<'a> {
         };
         let diagnostic = Diagnostic {
             severity: severity.into(),
-            code: if severity == Severity::Warning {
-                "warning"
-            } else {
-                code(&message)
+            code: match severity {
+                Severity::Warning => "warning",
+                _ if is_violation => VIOLATION,
+                _ => code(&message),
             }
             .to_owned(),
             message: shorten(&message, MAX_MESSAGE_BYTES),
@@ -301,4 +314,8 @@ fn notes(rendered: &str) -> String {
         .filter_map(|line| line.trim_start().strip_prefix("= "))
         .collect();
     notes.join("; ").trim_start_matches("Hint: ").to_owned()
+}
+
+fn lacking(module: &str, level: &str) -> String {
+    format!("the module `{module}` is not available at this security level; {level} has it")
 }

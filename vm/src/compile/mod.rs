@@ -48,7 +48,7 @@ pub fn compile(
     } else {
         &source.file_name
     };
-    let context = preloaded.context(mask);
+    let context = preloaded.context();
     let caught = catch_unwind(AssertUnwindSafe(|| {
         rune::alloc::limit::with(limits.memory_bytes, || build(context, name, source)).call()
     }));
@@ -119,8 +119,8 @@ fn finish(
     } = built;
     let texts = texts(&sources, source);
     let scans: Vec<_> = texts.iter().map(|(_, text)| tokens::scan(text)).collect();
-    let mut report = Report::new(&sources, &texts, &scans);
-    for violation in modules::violations(&scans, mask) {
+    let mut report = Report::new(&sources, &texts, &scans, mask);
+    for violation in modules::violations(&scans, &visitor.items, mask) {
         report.violation(&violation);
     }
     // Only so many are reported: errors must not drown in warnings.

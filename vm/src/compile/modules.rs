@@ -1,8 +1,9 @@
 //! Which modules outside the Rune core a script names, and which of them its level lacks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::tokens::Scan;
+use super::visitor::Place;
 use crate::modules::KNOWN;
 
 const CRATE: &str = "crucible";
@@ -13,8 +14,8 @@ pub struct Violation {
     pub start: usize,
     pub end: usize,
     pub module: String,
-    /// A module of Crucible that this level lacks, rather than one that does not exist.
-    pub is_known: bool,
+    /// The lowest level that has it; none for a module that does not exist.
+    pub level: Option<&'static str>,
 }
 
 /// Names of modules after `crucible::`, also in groups and in unused imports, with their places.
@@ -60,8 +61,12 @@ fn is_inner(scan: &Scan<'_>, index: usize) -> bool {
     before == "." || inside_path
 }
 
-/// Modules that are named without being available in `mask`.
-pub fn violations(scans: &[Scan<'_>], mask: u32) -> Vec<Violation> {
+/// Modules that are named, or met under another name, without being available in `mask`.
+pub fn violations(
+    scans: &[Scan<'_>],
+    items: &BTreeMap<String, Place>,
+    mask: u32,
+) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (source, scan) in scans.iter().enumerate() {
         for (name, start, end) in named(scan) {
@@ -74,19 +79,47 @@ pub fn violations(scans: &[Scan<'_>], mask: u32) -> Vec<Violation> {
                     start,
                     end,
                     module,
-                    is_known: known.is_some(),
+                    level: known.map(|bit| KNOWN[bit].level),
                 });
             }
+        }
+    }
+    for (item, place) in items {
+        let module = module_of(item);
+        let known = KNOWN.iter().position(|known| known.path == module);
+        let Some(bit) = known.filter(|bit| mask & (1 << bit) == 0) else {
+            continue;
+        };
+        // What the tokens show is not told twice.
+        if violations.iter().all(|told| told.module != module) {
+            violations.push(Violation {
+                source: place.source,
+                start: place.start,
+                end: place.end,
+                module,
+                level: Some(KNOWN[bit].level),
+            });
         }
     }
     violations
 }
 
+fn module_of(item: &str) -> String {
+    item.split("::").take(2).collect::<Vec<_>>().join("::")
+}
+
+/// The module and its level when Rune misses an item that a module of Crucible would have. Where the module is installed,
+/// Rune misses nothing of it but what nobody has.
+pub fn missing(message: &str, mask: u32) -> Option<(String, &'static str)> {
+    let item = message.strip_prefix("Missing item ::crucible::")?;
+    let module = format!("{CRATE}::{}", item.split("::").next()?);
+    let bit = KNOWN.iter().position(|known| known.path == module)?;
+    (mask & (1 << bit) == 0).then_some((module, KNOWN[bit].level))
+}
+
 /// Modules that are used or imported.
-pub fn used(scans: &[Scan<'_>], items: &BTreeSet<String>) -> Vec<String> {
-    let resolved = items
-        .iter()
-        .map(|item| item.split("::").take(2).collect::<Vec<_>>().join("::"));
+pub fn used(scans: &[Scan<'_>], items: &BTreeMap<String, Place>) -> Vec<String> {
+    let resolved = items.keys().map(|item| module_of(item));
     let mut modules: BTreeSet<String> = scans
         .iter()
         .flat_map(named)

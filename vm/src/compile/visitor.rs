@@ -1,6 +1,6 @@
 //! What the compiler mentions on its way.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use rune::compile::{meta::Kind, CompileVisitor, Located, MetaError, MetaRef};
 use rune::{Hash, Item, SourceId};
@@ -19,7 +19,16 @@ pub struct Declared {
 pub struct Visitor {
     pub functions: Vec<Declared>,
     pub docs: HashMap<Hash, String>,
-    pub items: BTreeSet<String>,
+    /// With the place where each was first met.
+    pub items: BTreeMap<String, Place>,
+}
+
+/// A place in a source.
+#[derive(Clone, Copy)]
+pub struct Place {
+    pub source: usize,
+    pub start: usize,
+    pub end: usize,
 }
 
 impl CompileVisitor for Visitor {
@@ -39,11 +48,20 @@ impl CompileVisitor for Visitor {
         Ok(())
     }
 
-    fn visit_meta(&mut self, _location: &dyn Located, meta: MetaRef<'_>) -> Result<(), MetaError> {
+    fn visit_meta(&mut self, location: &dyn Located, meta: MetaRef<'_>) -> Result<(), MetaError> {
         if meta.context {
             let item = meta.item.to_string();
             if item.trim_start_matches("::").starts_with("crucible") {
-                self.items.insert(item.trim_start_matches("::").to_owned());
+                let location = location.location();
+                let span = location.span.range();
+                let place = Place {
+                    source: location.source_id.into_index(),
+                    start: span.start,
+                    end: span.end,
+                };
+                self.items
+                    .entry(item.trim_start_matches("::").to_owned())
+                    .or_insert(place);
             }
         }
         Ok(())

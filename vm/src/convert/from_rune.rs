@@ -12,6 +12,7 @@ use super::collect::Collector;
 use super::path::Path;
 use super::Refusal;
 use crate::frames::v1::{value::Kind, ListValue, NullValue, ObjectValue, Value as Wire};
+use crate::modules::http::Response;
 
 /// So many `Some` inside one another are unwrapped; they cost no level of depth.
 const MAX_NESTED_OPTIONS: usize = 1024;
@@ -214,6 +215,16 @@ impl Reader<'_> {
                 }
                 self.object(fields.iter().map(|(name, value)| (name.as_str(), value)), depth)
             }
+            "crucible::http::Response" => {
+                let response = value
+                    .borrow_ref::<Response>()
+                    .map_err(|error| self.unreadable(&error))?;
+                let object = response
+                    .to_object()
+                    .into_result()
+                    .map_err(|_| Refusal::TooLarge)?;
+                self.compound(&object, depth)
+            }
             name => Err(Refusal::Unfit(format!(
                 "expected data (numbers, strings, lists, objects, structs) at `{}`, got a value of type `{name}`, which \
                  cannot leave the script; return its data instead",
@@ -308,11 +319,11 @@ impl Reader<'_> {
 }
 
 /// What a struct or variant looks like.
-struct Shape {
+pub struct Shape {
     /// The variant's name; None for a struct.
-    variant: Option<String>,
+    pub variant: Option<String>,
     /// Positions by field name.
-    fields: BTreeMap<String, usize>,
+    pub fields: BTreeMap<String, usize>,
 }
 
 /// The layout of Rune's `Rtti` as it serialises itself, which is the only way to its field names.
@@ -326,7 +337,7 @@ struct RttiLayout {
 }
 
 impl Shape {
-    fn of(rtti: &Rtti) -> Result<Shape, bincode::Error> {
+    pub fn of(rtti: &Rtti) -> Result<Shape, bincode::Error> {
         let layout: RttiLayout = bincode::deserialize(&bincode::serialize(rtti)?)?;
         let variant = (layout.variant_hash != Hash::EMPTY).then(|| {
             layout

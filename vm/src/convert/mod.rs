@@ -6,7 +6,8 @@ mod path;
 mod to_rune;
 
 pub use collect::{Collector, SOURCE as COLLECT_SOURCE};
-pub use from_rune::{from_rune, Bounds};
+pub use from_rune::{from_rune, Bounds, Shape};
+pub use path::Path;
 pub use to_rune::to_rune;
 
 /// Nested Values, the outermost counted as one.

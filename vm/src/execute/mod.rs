@@ -36,7 +36,12 @@ pub fn execute(
     limits: &Limits,
 ) -> ExecuteResult {
     let outcome = match prepare(job) {
-        Ok((loaded, function)) => run(preloaded, mask, job, limits, loaded, &function),
+        Ok((loaded, function)) => {
+            let names = function.parameters.iter().cloned();
+            let arguments = names.zip(job.arguments.iter().cloned()).collect();
+            child::with(|session| session.arguments = arguments);
+            run(preloaded, mask, job, limits, loaded, &function)
+        }
         Err(error) => execute_result::Outcome::Error(*error),
     };
     ExecuteResult {

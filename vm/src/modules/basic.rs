@@ -1,19 +1,24 @@
 //! `crucible::basic`: what every level has beside the Rune core.
 
+use std::future::Future;
+
 use rune::compile;
 use rune::macros::{quote, FormatArgs, MacroContext, TokenStream};
 use rune::parse::Parser;
-use rune::runtime::{InstAddress, Memory, Output, VmResult};
+use rune::runtime::{InstAddress, Memory, Object, Output, VmError, VmResult};
 use rune::{vm_try, ContextError, Module, Value};
 
-use super::{host, io};
+use super::info::{asked, function, module_info};
+use super::{host, io, random, time};
 use crate::child::{self, Stream};
-use crate::frames::v1::{value::Kind, ObjectValue, Value as Wire};
-use crate::frames::v1::{ModuleFunction, ModuleInfo};
+use crate::convert;
+use crate::frames::v1::{value::Kind, ModuleFunction, ModuleInfo};
 
 const LOG_LEVELS: [&str; 4] = ["debug", "info", "warn", "error"];
 const LOG_CALL: &str = "crucible.basic.log";
 const LOG_SCHEMA_VERSION: u32 = 1;
+const SLEEP_CALL: &str = "crucible.basic.sleep";
+const SLEEP_SCHEMA_VERSION: u32 = 1;
 
 pub fn module() -> Result<Module, ContextError> {
     let mut module = Module::with_crate_item("crucible", ["basic"])?;
@@ -25,7 +30,9 @@ pub fn module() -> Result<Module, ContextError> {
             io::write(Stream::Stderr, &[text, "\n"])
         })
         .build()?;
+    module.function("args", args).build()?;
     module.function("env", env).build()?;
+    module.function("sleep", sleep).build()?;
     module.raw_function("log", log).build()?;
     module.macro_meta(eprint_macro)?;
     module.macro_meta(eprintln_macro)?;
@@ -60,6 +67,46 @@ fn env(name: &str) -> Option<String> {
     child::with(|session| session.environment.get(name).cloned()).flatten()
 }
 
+/// What the execution was given, by the names of the parameters: new values with every call.
+fn args() -> VmResult<Object> {
+    let read = child::with(|session| {
+        let mut object = Object::new();
+        for (name, value) in &session.arguments {
+            let value = match convert::to_rune(value, session.limits.value_depth) {
+                Ok(value) => value,
+                // The same was converted before: only memory can be short.
+                Err(_) => {
+                    return VmResult::Err(VmError::from(rune::alloc::Error::CapacityOverflow))
+                }
+            };
+            let name = vm_try!(rune::alloc::String::try_from(name.as_str()));
+            vm_try!(object.insert(name, value));
+        }
+        VmResult::Ok(object)
+    });
+    read.unwrap_or_else(|| VmResult::Ok(Object::new()))
+}
+
+/// Waits while the rest of the script can go on.
+fn sleep(seconds: Value) -> impl Future<Output = VmResult<()>> {
+    let call = match host::seconds(&seconds) {
+        Some(seconds) => {
+            let arguments = host::object([("seconds", Kind::DoubleValue(seconds))]);
+            host::call(SLEEP_CALL, SLEEP_SCHEMA_VERSION, arguments)
+        }
+        None => VmResult::panic(format!(
+            "sleep: expected a number of seconds that is not negative, got {}",
+            seconds.type_info()
+        )),
+    };
+    async move {
+        match vm_try!(vm_try!(call).await) {
+            Ok(_) => VmResult::Ok(()),
+            Err(message) => VmResult::panic(message.as_str().to_owned()),
+        }
+    }
+}
+
 /// `log(message)` or `log(level, message)`.
 fn log(stack: &mut dyn Memory, address: InstAddress, count: usize, output: Output) -> VmResult<()> {
     let arguments = vm_try!(stack.slice_at(address, count));
@@ -84,17 +131,10 @@ fn log(stack: &mut dyn Memory, address: InstAddress, count: usize, output: Outpu
             LOG_LEVELS.join(", ")
         ));
     }
-    let text = |text: String| Wire {
-        kind: Some(Kind::StringValue(text)),
-    };
-    let fields = [
-        ("level".to_owned(), text(level)),
-        ("message".to_owned(), text(message)),
-    ]
-    .into();
-    let arguments = Wire {
-        kind: Some(Kind::ObjectValue(ObjectValue { fields })),
-    };
+    let arguments = host::object([
+        ("level", Kind::StringValue(level)),
+        ("message", Kind::StringValue(message)),
+    ]);
     let reply = vm_try!(host::call_and_wait(LOG_CALL, LOG_SCHEMA_VERSION, arguments));
     // What the server answers says nothing to the script beyond that it worked.
     let reply = reply.map(|_| Value::from(()));
@@ -105,28 +145,55 @@ fn log(stack: &mut dyn Memory, address: InstAddress, count: usize, output: Outpu
 
 /// For the catalogue of the server.
 pub fn info() -> ModuleInfo {
-    let function = |name: &str, signature: &str, doc: &str, host_call: &str| ModuleFunction {
-        name: name.to_owned(),
-        signature: signature.to_owned(),
-        doc: doc.to_owned(),
+    let log = ModuleFunction {
         is_async: false,
-        host_call: host_call.to_owned(),
+        ..asked(
+            "log",
+            "log(message) or log(level, message)",
+            "Writes to the server's log; the level is debug, info, warn or error. Returns a Result.",
+            LOG_CALL,
+        )
     };
-    ModuleInfo {
-        name: "crucible::basic".to_owned(),
-        doc: "Standard error, the log, and environment variables.".to_owned(),
-        functions: vec![
-            function("eprint", "eprint(text)", "Prints text to standard error.", ""),
-            function("eprint!", "eprint!(format, ..)", "Prints formatted text to standard error.", ""),
-            function("eprintln", "eprintln(text)", "Prints a line to standard error.", ""),
-            function("eprintln!", "eprintln!(format, ..)", "Prints a formatted line to standard error.", ""),
-            function("env", "env(name)", "The environment variable of this name: `Some(text)` or `None`.", ""),
-            function(
-                "log",
-                "log(message) or log(level, message)",
-                "Writes to the server's log; the level is debug, info, warn or error. Returns a Result.",
-                LOG_CALL,
-            ),
-        ],
-    }
+    let mut functions = vec![
+        function(
+            "args",
+            "args()",
+            "What the execution was given, as an object.",
+        ),
+        function("eprint", "eprint(text)", "Prints text to standard error."),
+        function(
+            "eprint!",
+            "eprint!(format, ..)",
+            "Prints formatted text to standard error.",
+        ),
+        function(
+            "eprintln",
+            "eprintln(text)",
+            "Prints a line to standard error.",
+        ),
+        function(
+            "eprintln!",
+            "eprintln!(format, ..)",
+            "Prints a formatted line to standard error.",
+        ),
+        function(
+            "env",
+            "env(name)",
+            "The environment variable of this name: `Some(text)` or `None`.",
+        ),
+        log,
+        asked(
+            "sleep",
+            "sleep(seconds)",
+            "Waits so many seconds, given as a float or an integer.",
+            SLEEP_CALL,
+        ),
+    ];
+    functions.extend(time::functions());
+    functions.extend(random::functions());
+    module_info(
+        "crucible::basic",
+        "Standard error, the log, arguments and environment, and time and random numbers that can be replayed.",
+        functions,
+    )
 }

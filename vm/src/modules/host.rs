@@ -4,20 +4,54 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use prost::Message;
 use rune::runtime::{VmError, VmResult};
 use rune::Value;
 
 use crate::child::{self, Fatal};
 use crate::convert;
 use crate::execute::meter;
-use crate::frames::v1::Value as Wire;
+use crate::frames::v1::{value::Kind, ObjectValue, Value as Wire};
 use crate::frames::vm::host_reply::Outcome;
 
 /// What a host call returns to the script: the server's value, or the message of an `Err`.
 pub type Reply = Result<Value, rune::alloc::String>;
 
+/// Encoded arguments beyond this are refused before they are sent: the server kills a child for a larger frame.
+const MAX_ARGUMENT_BYTES: usize = (1 << 20) - (64 << 10);
+
+/// Named arguments of a call.
+pub fn object<const N: usize>(fields: [(&str, Kind); N]) -> Wire {
+    let fields = fields
+        .into_iter()
+        .map(|(name, kind)| (name.to_owned(), Wire { kind: Some(kind) }))
+        .collect();
+    Wire {
+        kind: Some(Kind::ObjectValue(ObjectValue { fields })),
+    }
+}
+
+/// A duration as scripts give it: an integer or a float, in seconds.
+pub fn seconds(value: &Value) -> Option<f64> {
+    let seconds = match rune::from_value::<f64>(value.clone()) {
+        Ok(seconds) => seconds,
+        Err(_) => value.as_integer::<i64>().ok()? as f64,
+    };
+    (seconds.is_finite() && seconds >= 0.0).then_some(seconds)
+}
+
+fn refused(arguments: &Wire) -> Option<String> {
+    let size = arguments.encoded_len();
+    (size > MAX_ARGUMENT_BYTES).then(|| {
+        format!("expected at most {MAX_ARGUMENT_BYTES} bytes to ask the server with, got {size}; send less at once")
+    })
+}
+
 /// Calls the server and blocks the whole script until it has answered.
 pub fn call_and_wait(name: &str, schema_version: u32, arguments: Wire) -> VmResult<Reply> {
+    if let Some(message) = refused(&arguments) {
+        return reply(Outcome::Error(message));
+    }
     let operations = meter::operations();
     let outcome = child::with(|session| {
         let call_id = session.call(name, schema_version, arguments, operations)?;
@@ -31,29 +65,36 @@ pub fn call_and_wait(name: &str, schema_version: u32, arguments: Wire) -> VmResu
 }
 
 /// Calls the server; the rest of the script can go on until the future is awaited.
-#[cfg_attr(
-    not(test),
-    allow(dead_code, reason = "the asynchronous modules come with their levels")
-)]
 pub fn call(name: &str, schema_version: u32, arguments: Wire) -> VmResult<HostCall> {
+    if let Some(message) = refused(&arguments) {
+        return VmResult::Ok(HostCall::Refused(Some(message)));
+    }
     let operations = meter::operations();
     match child::with(|session| session.call(name, schema_version, arguments, operations)) {
-        Some(Ok(call_id)) => VmResult::Ok(HostCall { call_id }),
+        Some(Ok(call_id)) => VmResult::Ok(HostCall::Asked(call_id)),
         Some(Err(fatal)) => stop(fatal),
         None => VmResult::panic("there is no server to call"),
     }
 }
 
 /// Ready once the reply was delivered.
-pub struct HostCall {
-    call_id: u64,
+pub enum HostCall {
+    Asked(u64),
+    /// It never reached the server; the message is taken once.
+    Refused(Option<String>),
 }
 
 impl Future for HostCall {
     type Output = VmResult<Reply>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match child::with(|session| session.poll_reply(self.call_id, context.waker())).flatten() {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let call_id = match &mut *self {
+            HostCall::Asked(call_id) => *call_id,
+            HostCall::Refused(message) => {
+                return Poll::Ready(reply(Outcome::Error(message.take().unwrap_or_default())))
+            }
+        };
+        match child::with(|session| session.poll_reply(call_id, context.waker())).flatten() {
             Some(outcome) => Poll::Ready(reply(outcome)),
             None => Poll::Pending,
         }

@@ -2,9 +2,16 @@
 
 pub mod basic;
 pub mod host;
+pub mod http;
+mod info;
 pub mod io;
+pub mod json;
 #[cfg(test)]
 pub mod probe;
+mod random;
+mod time;
+
+pub use random::Random;
 
 use rune::{Context, ContextError};
 
@@ -16,6 +23,8 @@ type Install = fn(&mut Context) -> Result<(), ContextError>;
 pub struct Known {
     pub path: &'static str,
     pub install: Option<Install>,
+    /// The lowest level that has it.
+    pub level: &'static str,
 }
 
 /// Every module that Crucible defines. Those without an `install` are named so that a script which imports one learns
@@ -23,38 +32,51 @@ pub struct Known {
 pub const KNOWN: &[Known] = &[
     Known {
         path: "crucible::basic",
-        install: Some(|context| context.install(basic::module()?)),
+        install: Some(|context| {
+            context.install(basic::module()?)?;
+            context.install(random::module()?)?;
+            context.install(time::module()?)
+        }),
+        level: "SAFE",
     },
     #[cfg(test)]
     Known {
         path: "crucible::probe",
         install: Some(|context| context.install(probe::module()?)),
+        level: "SAFE",
     },
     Known {
         path: "crucible::http",
-        install: None,
+        install: Some(|context| context.install(http::module()?)),
+        level: "PRODUCTION",
     },
     Known {
         path: "crucible::json",
-        install: None,
+        install: Some(|context| context.install(json::module()?)),
+        level: "PRODUCTION",
     },
     Known {
         path: "crucible::fs",
         install: None,
+        level: "DEVELOPMENT",
     },
     Known {
         path: "crucible::process",
         install: None,
+        level: "DEVELOPMENT",
     },
     Known {
         path: "crucible::net",
         install: None,
+        level: "DEVELOPMENT",
     },
 ];
 
-/// The sets of modules that levels have: contexts are made for these alone, as each is megabytes that every child has
-/// to copy the page tables of.
-pub const SETS: &[&[&str]] = &[&["crucible::basic"]];
+/// The sets of modules that levels have: children run with one of these.
+pub const SETS: &[&[&str]] = &[
+    &["crucible::basic"],
+    &["crucible::basic", "crucible::http", "crucible::json"],
+];
 
 /// A context with the Rune core and the modules whose bit is set, in the order of [`KNOWN`].
 pub fn context(mask: u32) -> Result<Context, ContextError> {
@@ -81,5 +103,5 @@ pub fn mask<P: AsRef<str>>(paths: &[P]) -> u32 {
 
 /// What each installable module offers, for people.
 pub fn catalogue() -> Vec<ModuleInfo> {
-    vec![basic::info()]
+    vec![basic::info(), http::info(), json::info()]
 }

@@ -184,6 +184,14 @@ fn a_module_that_the_level_lacks_is_a_violation() {
         ("use crucible::http::*;\npub fn main() { 1 }", (1, 5)),
         ("pub fn main() {\n  ::crucible::http::get(1) }", (2, 5)),
         ("fn dead() { crucible::http::mac!() }", (1, 13)),
+        (
+            "use crucible as c;\npub fn main() { c::http::get(1) }",
+            (2, 17),
+        ),
+        (
+            "pub fn main() {\n  `${crucible::json::parse(\"1\")}` }",
+            (2, 6),
+        ),
     ] {
         let compiled = compile(source);
         assert!(compiled.unit.is_empty(), "{source} compiles");
@@ -193,6 +201,7 @@ fn a_module_that_the_level_lacks_is_a_violation() {
             ("security.module", at),
             "{source}"
         );
+        assert!(first.message.ends_with("; PRODUCTION has it"), "{source}");
     }
     let start = Start {
         modules: Vec::new(),

@@ -5,6 +5,7 @@ mod compile;
 mod execute;
 mod files;
 mod host_calls;
+mod modules;
 mod output;
 mod scripts;
 mod values;
