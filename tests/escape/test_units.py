@@ -93,7 +93,7 @@ HOSTILE = [
     Answer("unit-of-garbage", "INTERNAL"),
     Answer("unit-of-a-header", "INTERNAL"),
     Answer("unit-cut-off", "INTERNAL"),
-    Answer("unit-of-forty-megabytes", "MEMORY_EXCEEDED|INTERNAL"),
+    Answer("unit-of-forty-megabytes", "CompilationError.*expected a frame of at most 16777216 bytes"),
     # Of no other than its own script: that is all that it was asked for.
     Answer("unit-of-another-script", "666"),
     Answer("forged-functions", "1"),
@@ -106,7 +106,7 @@ HOSTILE = [
     Answer("host-call-out-of-order", "CompilationError.*host_call does not belong to this job"),
     Answer("output-flood", "CompilationError.*output does not belong to this job"),
     Answer("frame-of-garbage", "CompilationError.*broke the protocol"),
-    Answer("frame-beyond-every-length", "CompilationError.*expected a frame of at most 67108864 bytes"),
+    Answer("frame-beyond-every-length", "CompilationError.*expected a frame of at most 16777216 bytes"),
     Answer("exit", "CompilationError.*ended with code 0, no result"),
     Answer("socket-inet", "SecurityViolation.*forbidden system call"),
     Answer("open-passwd", "SecurityViolation.*forbidden system call"),
