@@ -7,7 +7,7 @@ import uuid
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from crucible.v1 import execution_pb2, security_pb2
+from crucible.v1 import execution_pb2
 from crucible.v1 import script_service_pb2 as api
 from tests.engine.walks.model import CANCELLED, PROGRAMS, RUNNING, Outcome, Program
 from tests.engine.walks.server import (
@@ -59,7 +59,6 @@ class ExecutionSteps(ModelledServer):
         if program.takes_n:
             context.arguments["n"].int_value = n
         if not program.ends:
-            context.security_context.security_level = security_pb2.SECURITY_LEVEL_PRODUCTION
             context.timeout.FromMilliseconds(200)
         self.model.obtain(script_id)
         result, text = self.run(context, is_stream)

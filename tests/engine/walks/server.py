@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from crucible.errors import from_rpc_error
-from crucible.v1 import execution_pb2, security_pb2
+from crucible.v1 import execution_pb2
 from crucible.v1 import script_service_pb2 as api
 from crucible.v1.script_service_pb2_grpc import ScriptServiceStub
 from tests.engine.processes import PATIENCE, wait_until
@@ -41,6 +41,8 @@ from tests.servers import RunningServer
 CACHE_SIZE = 2
 SERVER = {
     "CRUCIBLE_ENGINE__MAX_CACHE_SIZE": str(CACHE_SIZE),
+    # One level for all: with other modules the same script has other byte code.
+    "CRUCIBLE_ENGINE__SECURITY_LEVEL": "production",
     "CRUCIBLE_GRACE_PERIOD": "0.05",
     "CRUCIBLE_SPARE_CHILDREN": "1",
 }
@@ -202,8 +204,7 @@ class ModelledServer(RuleBasedStateMachine):
         """Executes what goes on until it is ended."""
         context = execution_pb2.ExecutionContext(source=LOOP.source, detached=detached, execution_id=uuid.uuid4().hex)
         self.model.obtain(LOOP.script_id)
-        # It has thirty seconds, and no more of the processor than it needs for its line.
-        context.security_context.security_level = security_pb2.SECURITY_LEVEL_PRODUCTION
+        # It has the thirty seconds of Production, and no more of the processor than it needs for its line.
         context.limits.max_cpu_percentage = 5
         call = self.first_line(context)
         self.stored(LOOP)
