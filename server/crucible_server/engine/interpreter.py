@@ -21,6 +21,8 @@ from crucible_server.errors import ServiceError, unavailable
 _RESTART_WAIT = 5.0
 _MAX_BACKOFF = 5.0
 _REFILL_DELAY = 0.005
+# A lull of callers that are many is not the end of the load.
+_CROWDED_SECONDS = 0.05
 _MAX_TRIES = 5
 
 log = structlog.get_logger()
@@ -49,6 +51,7 @@ class Interpreter:
         self._processors = len(os.sched_getaffinity(0))
         self._refill_timer: asyncio.TimerHandle | None = None
         self._last_draw = 0.0
+        self._crowded_at = float("-inf")
         self.ready = zygote_pb2.Ready()
         """What the zygote said of itself: versions, layers, modules."""
         self.restarts = 0
@@ -160,6 +163,8 @@ class Interpreter:
         loop = asyncio.get_running_loop()
         self.busy += 1
         self._last_draw = loop.time()
+        if self.busy > self._processors:
+            self._crowded_at = self._last_draw
         self._target.drawn(self._last_draw, self.busy)
         if self._refill_timer is None:
             self._refill_timer = loop.call_later(_REFILL_DELAY, self._refill_when_calm)
@@ -177,8 +182,10 @@ class Interpreter:
         self.busy -= 1
         # While there is work for every processor, making a spare costs more than it saves. Whoever waits for this job
         # comes first in any case.
-        if self._load() <= self._processors:
-            asyncio.get_running_loop().call_soon(self._refill)
+        loop = asyncio.get_running_loop()
+        is_crowded = loop.time() - self._crowded_at < _CROWDED_SECONDS
+        if self._load() <= self._processors and not is_crowded:
+            loop.call_soon(self._refill)
 
     def _refill(self) -> None:
         zygote = self._zygote
