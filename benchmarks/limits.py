@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 import crucible
+from benchmarks.rows import machine
 from crucible.results import Result
 from tests.servers import RunningServer
 
@@ -308,8 +307,7 @@ def main() -> int:
         crucible.Client(server.address) as client,
     ):
         figures = list(Bench(client, _resident(server.zygote_pid()), short=options.short).figures())
-    conditions = {"cpus": os.cpu_count(), "kernel": platform.release(), "load": os.getloadavg()[0]}
-    is_kept = report(figures, options.out, conditions)
+    is_kept = report(figures, options.out, machine())
     return 0 if is_kept or not options.strict else 1
 
 

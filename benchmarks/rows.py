@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -60,6 +62,11 @@ def row(
     if against is None:
         return Row(name, p50, p99, unit, must=must, goal=goal)
     return Row(name, p50, p99, unit, p50 / against.p50, against.name, must, goal)
+
+
+def machine() -> dict[str, object]:
+    """The conditions that every measurement states."""
+    return {"cpus": os.cpu_count(), "kernel": platform.release(), "load": os.getloadavg()[0]}
 
 
 def report(rows: Sequence[Row], out: Path, conditions: Mapping[str, object]) -> bool:

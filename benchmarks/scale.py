@@ -7,8 +7,6 @@ and are called by turns; the small store holds what fills the pages that are com
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import sys
 import tempfile
 import time
@@ -21,7 +19,7 @@ import grpc
 
 from benchmarks import store
 from benchmarks.fill_store import fill
-from benchmarks.rows import Row, report, row
+from benchmarks.rows import Row, machine, report, row
 from benchmarks.service import SMALL, ServiceBench, paired
 from crucible.v1 import execution_pb2
 from crucible.v1 import script_service_pb2 as api
@@ -204,14 +202,7 @@ def main() -> int:
     if not options.short:
         with tempfile.TemporaryDirectory() as folder:
             rows += store.measure(Path(folder), rounds)
-    conditions = {
-        "scripts": much[0],
-        "executions": much[1],
-        "rounds": rounds,
-        "cpus": os.cpu_count(),
-        "kernel": platform.release(),
-        "load": os.getloadavg()[0],
-    }
+    conditions = {"scripts": much[0], "executions": much[1], "rounds": rounds, **machine()}
     is_met = report(rows, options.out, conditions)
     return 0 if is_met or not options.strict else 1
 

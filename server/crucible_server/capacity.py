@@ -23,6 +23,16 @@ def raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def files_for(processes: int) -> int:
+    """Open files that a server with so many children takes."""
+    return _OTHER_FILES + _FILES_PER_EXECUTION * processes
+
+
+def is_enough(limit: int, wanted: int) -> bool:
+    """Whether a limit of this process, such as getrlimit gives it, leaves room for what is wanted."""
+    return limit == resource.RLIM_INFINITY or limit >= wanted
+
+
 def shortages(config: ServerConfig) -> list[str]:
     """What cannot be kept, each in a sentence that says what to do."""
     found = []
@@ -33,9 +43,9 @@ def shortages(config: ServerConfig) -> list[str]:
             f"has {memory}: executions may be killed for want of memory before the limit is reached; lower it"
         )
     processes = config.max_concurrent_executions + config.max_spare_children
-    files = _FILES_PER_EXECUTION * processes + _OTHER_FILES
+    files = files_for(processes)
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    if allowed not in (-1, resource.RLIM_INFINITY) and files > allowed:
+    if not is_enough(allowed, files):
         found.append(
             f"max_concurrent_executions is {config.max_concurrent_executions}, which takes up to {files} open files, "
             f"but this process may have {allowed}: raise it (`ulimit -Hn`, LimitNOFILE=), or lower the number"
@@ -53,7 +63,7 @@ def _most_processes() -> int | None:
     limits = []
     soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
     # The kernel does not hold root to it.
-    if os.geteuid() != 0 and soft not in (-1, resource.RLIM_INFINITY):
+    if os.geteuid() != 0 and soft != resource.RLIM_INFINITY:
         limits.append(soft)
     # "max" is no number.
     with contextlib.suppress(OSError, ValueError):

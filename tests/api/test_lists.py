@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 import crucible
 from crucible.v1 import execution_pb2
 from crucible.v1 import script_service_pb2 as api
+from tests.engine.refusals import refusal
 from tests.servers import RunningServer
 
 State = execution_pb2.ExecutionState
@@ -142,10 +142,8 @@ def test_lists_hold_no_outputs_values_and_texts(stub: Any, filled: RunningServer
 
 
 def refused(call: Callable[[Any], Any], request: Any) -> tuple[str, str]:
-    with pytest.raises(grpc.RpcError) as raised:
-        call(request)
-    error: Any = raised.value
-    return error.code().name, error.details()
+    found = refusal(lambda: call(request))
+    return found.code.name, found.message
 
 
 def token_of(stub: Any) -> str:

@@ -39,6 +39,17 @@ def environment() -> Mapping[str, str]:
     return {**kept, "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"}
 
 
+def read_one_line_of(words: Sequence[str], line: bytes) -> None:
+    """Runs a command whose reader goes away after its first line, which the command takes for the end, quietly."""
+    with subprocess.Popen(words, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == line
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(TIMEOUT) == 141
+
+
 @pytest.fixture(scope="session")
 def crucible() -> Crucible:
     """Runs `crucible`."""

@@ -13,7 +13,7 @@ import pytest
 
 import crucible as client_library
 
-from .conftest import TIMEOUT, Crucible, command, environment
+from .conftest import TIMEOUT, Crucible, command, environment, read_one_line_of
 
 
 def start(server: str, source: str, *, detached: bool = True, **arguments: Any) -> str:
@@ -126,14 +126,7 @@ class TestWatch:
 
     def test_a_reader_that_goes_away(self, crucible: Crucible, server: str) -> None:
         execution = ended(server, 'pub fn main() { for n in 0..20000 { println!("line {}", n); } }')
-        words = command(["executions", "watch", execution, "--server", server])
-        with subprocess.Popen(words, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-            assert process.stdout is not None
-            assert process.stderr is not None
-            assert process.stdout.readline() == b"line 0\n"
-            process.stdout.close()
-            assert process.stderr.read() == b""
-            assert process.wait(TIMEOUT) == 141
+        read_one_line_of(command(["executions", "watch", execution, "--server", server]), b"line 0\n")
 
     def test_wrong_number(self, crucible: Crucible, server: str) -> None:
         done = crucible("executions", "watch", "x", "--after", "-1", "--server", server)

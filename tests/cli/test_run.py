@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import TIMEOUT, Crucible, Script, command, environment
+from .conftest import TIMEOUT, Crucible, Script, command, environment, read_one_line_of
 
 GREETING = 'pub fn main(name) { println!("hello {}", name); `${name}!` }'
 
@@ -257,14 +257,7 @@ def test_own_server_ends_with_the_command(script: Script) -> None:
 
 def test_reader_that_goes_away(script: Script, server: str) -> None:
     file = script('pub fn main() { for n in 0..200000 { println!("line {}", n); } }')
-    words = command(["run", file, "--server", server])
-    with subprocess.Popen(words, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        assert process.stdout.readline() == b"line 0\n"
-        process.stdout.close()
-        assert process.stderr.read() == b""
-        assert process.wait(TIMEOUT) == 141
+    read_one_line_of(command(["run", file, "--server", server]), b"line 0\n")
 
 
 def descendants(pid: int) -> list[int]:

@@ -6,7 +6,9 @@ import base64
 import binascii
 import hashlib
 import struct
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -22,6 +24,7 @@ _MIN_SECONDS, _MAX_SECONDS = -62_135_596_800, 253_402_300_799
 # The store keeps nanoseconds in 64 bits; nothing was created before or after that.
 _MIN_NS, _MAX_NS = -(2**63), 2**63 - 1
 
+_Row = TypeVar("_Row")
 Key = tuple[int, str]
 """Where a page ends: time of creation in nanoseconds, and id."""
 
@@ -49,8 +52,18 @@ class Page:
         token = request.page_token  # type: ignore[attr-defined]
         return cls(size or _DEFAULT_PAGE, _decode(token, digest) if token else None, digest)
 
-    def token_after(self, key: Key) -> str:
-        """The token of the page that comes after the row with this key."""
+    @property
+    def limit(self) -> int:
+        """How many rows to read: one more than the page holds tells whether there is another."""
+        return self.size + 1
+
+    def cut(self, rows: Sequence[_Row], key: Callable[[_Row], Key]) -> tuple[Sequence[_Row], str]:
+        """The rows of this page out of `limit` that were read, and the token of the next page; empty for the last."""
+        if len(rows) <= self.size:
+            return rows, ""
+        return rows[: self.size], self._token_after(key(rows[self.size - 1]))
+
+    def _token_after(self, key: Key) -> str:
         time_ns, row_id = key
         data = self._digest + _TIME.pack(time_ns) + row_id.encode()
         return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -55,57 +55,8 @@ class Presenter:
         (message.complete if result.success else message.error).CopyFrom(result)
         return message
 
-    def live_execution(self, execution: Execution) -> execution_pb2.Execution:
-        """The record of an execution that lives."""
-        message = self._record(execution.record)
-        message.state = execution.state
-        message.last_sequence = execution.output.last_sequence
-        if execution.started_ns:
-            message.start_time.FromNanoseconds(execution.started_ns)
-        return message
-
-    async def stored_execution(
-        self, record: ExecutionRecord, result: execution_pb2.ExecutionResult, output: Output, with_json: bool
-    ) -> execution_pb2.Execution:
-        """The record of an execution that has ended."""
-        message = self._record(record)
-        message.result.CopyFrom(await self.result(result, output, with_json))
-        return message
-
-    def unfinished_execution(self, record: ExecutionRecord) -> execution_pb2.Execution:
-        """The record of an execution whose end is not stored."""
-        return self._record(record)
-
-    def listed_execution(self, record: ExecutionRecord, live: Execution | None) -> execution_pb2.Execution:
-        """The record of an execution without outputs and values."""
-        if live is not None:
-            return self.live_execution(live)
-        message = self._record(record)
-        if record.result is not None:
-            message.result.ParseFromString(record.result)
-            # From before values were stored apart.
-            message.result.ClearField("return_value")
-            message.result.error.ClearField("rendered")
-            if message.result.success:
-                message.result.ClearField("error")
-        return message
-
-    def script(self, summary: ScriptSummary) -> script_pb2.Script:
-        """A stored script without its text."""
-        compiled = script_pb2.CompiledScript.FromString(summary.functions)
-        message = script_pb2.Script(
-            script_id=summary.script_id,
-            names=summary.names,
-            functions=compiled.functions,
-            modules=compiled.modules,
-            source_bytes=summary.source_bytes,
-            principal=summary.principal,
-        )
-        message.create_time.FromNanoseconds(summary.create_time)
-        message.last_used_time.FromNanoseconds(summary.last_used_time)
-        return message
-
-    def _record(self, record: ExecutionRecord) -> execution_pb2.Execution:
+    def execution(self, record: ExecutionRecord) -> execution_pb2.Execution:
+        """The record of an execution as it is stored, without its result."""
         message = execution_pb2.Execution(
             execution_id=record.execution_id,
             script_id=record.script_id,
@@ -127,6 +78,49 @@ class Presenter:
         ):
             if time_ns is not None:
                 field.FromNanoseconds(time_ns)
+        return message
+
+    def live_execution(self, execution: Execution) -> execution_pb2.Execution:
+        """The record of an execution that lives."""
+        message = self.execution(execution.record)
+        message.state = execution.state
+        message.last_sequence = execution.output.last_sequence
+        if execution.started_ns:
+            message.start_time.FromNanoseconds(execution.started_ns)
+        return message
+
+    async def stored_execution(
+        self, record: ExecutionRecord, result: execution_pb2.ExecutionResult, output: Output, with_json: bool
+    ) -> execution_pb2.Execution:
+        """The record of an execution that has ended."""
+        message = self.execution(record)
+        message.result.CopyFrom(await self.result(result, output, with_json))
+        return message
+
+    def listed_execution(self, record: ExecutionRecord, live: Execution | None) -> execution_pb2.Execution:
+        """The record of an execution without outputs and values."""
+        if live is not None:
+            return self.live_execution(live)
+        message = self.execution(record)
+        if record.result is not None:
+            message.result.ParseFromString(record.result)
+            if message.result.HasField("error"):
+                message.result.error.ClearField("rendered")
+        return message
+
+    def script(self, summary: ScriptSummary) -> script_pb2.Script:
+        """A stored script without its text."""
+        compiled = script_pb2.CompiledScript.FromString(summary.functions)
+        message = script_pb2.Script(
+            script_id=summary.script_id,
+            names=summary.names,
+            functions=compiled.functions,
+            modules=compiled.modules,
+            source_bytes=summary.source_bytes,
+            principal=summary.principal,
+        )
+        message.create_time.FromNanoseconds(summary.create_time)
+        message.last_used_time.FromNanoseconds(summary.last_used_time)
         return message
 
     def server_info(

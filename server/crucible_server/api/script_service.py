@@ -154,7 +154,7 @@ class ScriptService:
             return self._presenter.live_execution(observed.live)
         if observed.record.result is None:
             # It ended between two looks at it, or its end could not be stored yet.
-            return self._presenter.unfinished_execution(observed.record)
+            return self._presenter.execution(observed.record)
         result, output = await self._engine.result(observed)
         return await self._presenter.stored_execution(observed.record, result, output, with_json)
 

@@ -55,8 +55,7 @@ class StoredThings:
         scripts = await self._engine.catalog.page(
             ScriptQuery(
                 tenant=tenant,
-                # One more tells whether there is another page.
-                limit=page.size + 1,
+                limit=page.limit,
                 before=page.before,
                 name_prefix=request.name_prefix,
                 principal=request.principal,
@@ -64,11 +63,8 @@ class StoredThings:
                 created_before=before,
             )
         )
-        response = pb.ListScriptsResponse(scripts=map(self._presenter.script, scripts[: page.size]))
-        if len(scripts) > page.size:
-            last = scripts[page.size - 1]
-            response.next_page_token = page.token_after((last.create_time, last.script_id))
-        return response
+        rows, token = page.cut(scripts, lambda script: (script.create_time, script.script_id))
+        return pb.ListScriptsResponse(scripts=map(self._presenter.script, rows), next_page_token=token)
 
     async def _name_script(self, request: pb.NameScriptRequest, context: Context) -> pb.NameScriptResponse:
         summary = await self._engine.catalog.name(handlers.caller(context).tenant, request.name, request.script_id)
@@ -90,7 +86,7 @@ class StoredThings:
         executions = await self._engine.history.page(
             ExecutionQuery(
                 tenant=tenant,
-                limit=page.size + 1,
+                limit=page.limit,
                 before=page.before,
                 states=tuple(sorted(set(request.states))),
                 script_id=request.script_id,
@@ -99,13 +95,10 @@ class StoredThings:
                 created_before=before,
             )
         )
-        response = pb.ListExecutionsResponse(
-            executions=(self._presenter.listed_execution(*each) for each in executions[: page.size])
+        rows, token = page.cut(executions, lambda each: (each[0].create_time, each[0].execution_id))
+        return pb.ListExecutionsResponse(
+            executions=(self._presenter.listed_execution(*each) for each in rows), next_page_token=token
         )
-        if len(executions) > page.size:
-            last, _ = executions[page.size - 1]
-            response.next_page_token = page.token_after((last.create_time, last.execution_id))
-        return response
 
     async def _delete_execution(
         self, request: pb.DeleteExecutionRequest, context: Context

@@ -129,13 +129,11 @@ def _settings(file: Path | None, data_dir: Path | None) -> ServerConfig:
 
 def _seal(config: ServerConfig) -> Callable[[UnitRecord], bool] | None:
     """What tells whether byte code is sealed by the key of this server; None when there is no key."""
-    from crucible_server.engine.identity import UnitSeal
+    from crucible_server.engine.keys import configured_seal
 
-    if config.unit_key is not None:
-        return UnitSeal.of_text(config.unit_key.get_secret_value()).is_valid
-    if not config.unit_key_file.exists():
+    if config.unit_key is None and not config.unit_key_file.exists():
         return None
-    return UnitSeal.open(config.unit_key_file, may_create=False).is_valid
+    return configured_seal(config, may_create=False).is_valid
 
 
 def _script_id_of(source: bytes) -> str:

@@ -34,6 +34,8 @@ from .http import HttpConfig
 from .quantities import Bytes, Seconds
 
 MIB = 1024 * 1024
+MEMORY_BOUNDS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where control groups of version 2 and 1 say how much memory they grant."""
 _KEY = re.compile(r"[0-9A-Fa-f]{64}")
 
 toml_file: ContextVar[Path | None] = ContextVar("toml_file", default=None)
@@ -125,7 +127,7 @@ def _processors() -> int:
 def machine_memory() -> int:
     """Bytes that this machine has, or less when a control group bounds this process."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+    for file in MEMORY_BOUNDS:
         with contextlib.suppress(OSError, ValueError):
             # "max" is no number, and version 1 says "no limit" by a very large one.
             total = min(total, int(Path(file).read_text()))

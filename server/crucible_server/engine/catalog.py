@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from crucible_server.engine.scripts import Scripts, not_found
+from crucible_server.engine.scripts import Scripts, no_such_name, no_such_script, not_found
 from crucible_server.engine.sources import check_name
 from crucible_server.errors import invalid
 from crucible_server.policy.principals import Caller
@@ -23,14 +23,10 @@ class Catalog:
         if not script_id:
             if not name:
                 raise invalid("script", "expected one of script_id, script_name; got none")
-            check_name(name, "script_name")
-            found = await self._store.resolve_name(tenant, name)
-            if found is None:
-                raise not_found(f"no script has the name {name!r}")
-            script_id = found
+            script_id = await self._scripts.id_of_name(tenant, name, "script_name")
         summary = await self._store.get_script_summary(tenant, script_id)
         if summary is None:
-            raise not_found(f"no script has the id {script_id[:80]!r}")
+            raise no_such_script(script_id)
         return summary
 
     async def source(self, summary: ScriptSummary) -> ScriptRecord:
@@ -49,10 +45,10 @@ class Catalog:
         check_name(name, "name")
         if not script_id:
             if not await self._store.remove_name(tenant, name):
-                raise not_found(f"no script has the name {name!r}")
+                raise no_such_name(name)
             return None
         if not await self._store.name_script(tenant, name, script_id, time.time_ns()):
-            raise not_found(f"no script has the id {script_id[:80]!r}")
+            raise no_such_script(script_id)
         return await self.find(tenant, script_id, "")
 
     async def delete(self, caller: Caller, script_id: str) -> None:
@@ -69,5 +65,5 @@ class Catalog:
         found = {stats.script_id: stats for stats in await self._store.script_stats(tenant, script_ids)}
         for script_id in script_ids:
             if script_id not in found:
-                raise not_found(f"no script has the id {script_id[:80]!r}")
+                raise no_such_script(script_id)
         return [found[script_id] for script_id in script_ids]

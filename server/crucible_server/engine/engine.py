@@ -188,8 +188,7 @@ class Engine:
     def require_running(self) -> None:
         """Raises ServiceError (UNAVAILABLE) unless new work is taken."""
         if self.status != Status.SERVICE_STATUS_HEALTHY:
-            name = Status.Name(self.status).removeprefix("SERVICE_STATUS_").lower()
-            raise unavailable(f"the server is {name} and takes no new work")
+            raise unavailable(f"the server is {status_word(self.status)} and takes no new work")
 
     # -- executions
 
@@ -392,6 +391,11 @@ class Engine:
         if observed.live is not None and not observed.record.detached:
             why = "the call that it belonged to was cancelled, timed out or lost its connection"
             observed.live.end(Ending(Kind.EXECUTION_ERROR_KIND_CANCELLED, why))
+
+
+def status_word(status: Status) -> str:
+    """A status as people say it."""
+    return Status.Name(status).removeprefix("SERVICE_STATUS_").lower()
 
 
 def _without_source(context: execution_pb2.ExecutionContext) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from crucible.v1 import server_info_pb2
-from crucible_server.engine.engine import Engine
+from crucible_server.engine.engine import Engine, status_word
 
 Status = server_info_pb2.ServiceStatus
 
@@ -19,7 +19,7 @@ _REFUSAL_SECONDS = 30.0
 def assess(engine: Engine) -> tuple[Status, str]:
     """The state of the service in one word and one sentence."""
     if engine.status != Status.SERVICE_STATUS_HEALTHY:
-        return engine.status, f"the service is {Status.Name(engine.status).removeprefix('SERVICE_STATUS_').lower()}"
+        return engine.status, f"the service is {status_word(engine.status)}"
     if not engine.interpreter.alive:
         return Status.SERVICE_STATUS_UNHEALTHY, "the interpreter is down and is being restarted"
     if engine.upkeep.store_failure:

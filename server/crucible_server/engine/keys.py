@@ -10,18 +10,24 @@ from crucible_server.store import Store
 _SETTING = "unit_key_id"
 
 
+def configured_seal(config: ServerConfig, *, may_create: bool) -> UnitSeal:
+    """The seal under the key of the environment, else under that of the key file.
+
+    Raises ServiceError (CONFIGURATION_ERROR) when the file is missing and may not be made, or is not usable.
+    """
+    if config.unit_key is not None:
+        return UnitSeal.of_text(config.unit_key.get_secret_value())
+    return UnitSeal.open(config.unit_key_file, may_create=may_create)
+
+
 async def open_seal(config: ServerConfig, store: Store) -> UnitSeal:
     """The seal under the configured key; makes a key file for a store that has none yet.
 
     Raises ServiceError (CONFIGURATION_ERROR) when the key is missing, unusable, or another than the store's.
     """
     known = await store.get_setting(_SETTING)
-    if config.unit_key is not None:
-        seal = UnitSeal.of_text(config.unit_key.get_secret_value())
-        place = "in the environment (CRUCIBLE_UNIT_KEY)"
-    else:
-        seal = UnitSeal.open(config.unit_key_file, may_create=known is None)
-        place = f"in {config.unit_key_file}"
+    seal = configured_seal(config, may_create=known is None)
+    place = "in the environment (CRUCIBLE_UNIT_KEY)" if config.unit_key is not None else f"in {config.unit_key_file}"
     if known is None:
         await store.put_setting(_SETTING, seal.key_id)
     elif known != seal.key_id:
@@ -36,10 +42,7 @@ async def open_seal(config: ServerConfig, store: Store) -> UnitSeal:
 
 async def reseal(config: ServerConfig, store: Store) -> int:
     """Drops all byte code and adopts the configured key, made when there is none; returns how many units went."""
-    if config.unit_key is not None:
-        seal = UnitSeal.of_text(config.unit_key.get_secret_value())
-    else:
-        seal = UnitSeal.open(config.unit_key_file, may_create=True)
+    seal = configured_seal(config, may_create=True)
     dropped = await store.drop_all_units()
     await store.put_setting(_SETTING, seal.key_id)
     return dropped

@@ -117,9 +117,7 @@ class Scripts:
         unit = compilation.unit
         if unit is not None:
             self._used[grant.tenant, script] = time.time_ns()
-            if name or (grant.tenant, script, grant.principal) not in self._references:
-                await self._store.put_script(self._record(source, grant, unit), None, name or None)
-                self._refer(grant, script)
+            await self._keep(source, grant, compilation, unit, name)
         return compilation
 
     async def resolve(self, context: execution_pb2.ExecutionContext, grant: Grant) -> CompiledUnit:
@@ -135,21 +133,42 @@ class Scripts:
         else:
             script = context.script_id
             if which == "script_name":
-                check_name(context.script_name, "context.script_name")
-                found = await self._store.resolve_name(grant.tenant, context.script_name)
-                if found is None:
-                    raise not_found(f"no script has the name {context.script_name!r}")
-                script = found
+                script = await self.id_of_name(grant.tenant, context.script_name, "context.script_name")
             key = unit_key(grant.tenant, script, self.toolchain, grant.modules)
             compilation = await self._obtain(_Wanted(key, script, None, False), grant)
         if compilation.unit is None:
             raise compilation_error(compilation)
         return compilation.unit
 
+    async def _keep(
+        self, source: script_pb2.ScriptSource, grant: Grant, compilation: Compilation, unit: CompiledUnit, name: str
+    ) -> None:
+        """Has the script stored as this principal's, under the name if there is one."""
+        script = unit.script_id
+        is_stored = (grant.tenant, script, grant.principal) in self._references
+        if is_stored and not name:
+            return
+        # What has just been compiled was stored with that: the name is all that is left, unless it was deleted since.
+        is_new = is_stored and not compilation.cached
+        if is_new and await self._store.name_script(grant.tenant, name, script, time.time_ns()):
+            return
+        await self._store.put_script(self._record(source, grant, unit), None, name or None)
+        self._refer(grant, script)
+
+    async def id_of_name(self, tenant: str, name: str, field: str) -> str:
+        """The id of the script that a name points at; `field` is where the name came from.
+
+        Raises ServiceError: VALIDATION_ERROR, SCRIPT_NOT_FOUND.
+        """
+        check_name(name, field)
+        found = await self._store.resolve_name(tenant, name)
+        if found is None:
+            raise no_such_name(name)
+        return found
+
     def forget(self, tenant: str, script: str, unit_keys: Iterable[str]) -> None:
         """A script is no longer stored: neither is its byte code to be found here."""
-        self._forgettings += 1
-        self.cache.discard(unit_keys)
+        self.forget_units(unit_keys)
         self._used.pop((tenant, script), None)
         for reference in [each for each in self._references if each[:2] == (tenant, script)]:
             del self._references[reference]
@@ -158,7 +177,6 @@ class Scripts:
         """Scripts with this byte code are no longer stored."""
         self._forgettings += 1
         self.cache.discard(unit_keys)
-        self._references.clear()
 
     @contextlib.contextmanager
     def sweeping(self) -> Iterator[None]:
@@ -222,7 +240,7 @@ class Scripts:
     async def _stored_source(self, tenant: str, script: str) -> script_pb2.ScriptSource:
         record = await self._store.get_script(tenant, script)
         if record is None:
-            raise not_found(f"no script has the id {script[:80]!r}")
+            raise no_such_script(script)
         source = script_pb2.ScriptSource.FromString(record.source)
         if script_id(source) != script:
             log.error("source_damaged", script_id=script)
@@ -367,6 +385,16 @@ def _failed(job: Job) -> Compilation:
     message = f"while compiling: {failure.message}"
     diagnostic = script_pb2.Diagnostic(severity=script_pb2.SEVERITY_ERROR, message=message, code=code)
     return Compilation(None, (diagnostic,), f"error: {message}\n", cached=False)
+
+
+def no_such_script(script: str) -> ServiceError:
+    """An id that no script of the tenant has."""
+    return not_found(f"no script has the id {script[:80]!r}")
+
+
+def no_such_name(name: str) -> ServiceError:
+    """A name that points at nothing."""
+    return not_found(f"no script has the name {name!r}")
 
 
 def not_found(message: str) -> ServiceError:

@@ -59,7 +59,6 @@ class Upkeep:
         dropped = await self._store.drop_units_of_other_toolchains(self._scripts.toolchain.name)
         if dropped:
             log.info("units_dropped", count=dropped, reason="compiled by another toolchain")
-        self.resources.sample(self._interpreter.zygote_pid)
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:

@@ -46,8 +46,8 @@ class Allowance:
     """On the monotonic clock, in seconds, when the execution will be over; None is never."""
     room: Callable[[], Awaitable[None]] = _no_wait
     """Waits until the script has taken the responses that it was sent."""
-    requests: int = 0
     meters: list[Meter] = field(default_factory=list)
+    """One for each request that was made."""
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
     @property
@@ -57,12 +57,11 @@ class Allowance:
 
     def spend(self) -> Meter:
         """Counts one request. Raises RefusedError when there were too many."""
-        if self.max_requests is not None and self.requests >= self.max_requests:
+        if self.max_requests is not None and len(self.meters) >= self.max_requests:
             raise RefusedError(
                 f"expected at most {self.max_requests} network requests, redirects included, but the script made more; "
                 "make fewer or raise max_network_requests"
             )
-        self.requests += 1
         meter = Meter()
         self.meters.append(meter)
         return meter

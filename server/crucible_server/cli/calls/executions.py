@@ -12,12 +12,11 @@ from crucible_server.cli.calls.arguments import moment, state_numbers
 from crucible_server.cli.calls.batch import each
 from crucible_server.cli.calls.connection import answer, complete, connect
 from crucible_server.cli.calls.output import failure, on_lines
-from crucible_server.cli.calls.pages import Listing, ListOptions, collect
+from crucible_server.cli.calls.pages import ListOptions, ListView, print_list
 from crucible_server.cli.calls.plain import emit_json, enum_word, plain
-from crucible_server.cli.calls.scripts import tell_more
 from crucible_server.cli.calls.times import day_time, seconds
 from crucible_server.cli.exits import Exit
-from crucible_server.cli.tables import emit_sheet, emit_table, size, span
+from crucible_server.cli.tables import emit_sheet, size, span
 from crucible_server.cli.terminal import emit
 
 Execution = execution_pb2.Execution
@@ -51,31 +50,7 @@ def list_executions(options: ListOptions) -> None:
         created_after=moment("--since", options.since),
         created_before=moment("--until", options.until),
     )
-    listing = complete(_list(request, options))
-    if options.as_json:
-        executions = [plain(record) for record in listing.rows]
-        emit_json({"executions": executions, "next_page_token": listing.next_page_token})
-        return
-    if options.ids_only:
-        emit(sys.stdout, "".join(f"{record.execution_id}\n" for record in listing.rows))
-    else:
-        emit_table(
-            ("EXECUTION", "STATE", "SCRIPT", "FUNCTION", "PRINCIPAL", "CREATED", "TOOK"),
-            (_row(record) for record in listing.rows),
-            shrink=("SCRIPT",),
-        )
-    tell_more(listing.next_page_token)
-
-
-async def _list(request: pb.ListExecutionsRequest, options: ListOptions) -> Listing[Execution]:
-    async with connect(options.server) as client:
-
-        async def ask(count: int, token: str) -> tuple[Sequence[Execution], str]:
-            request.page_size, request.page_token = count, token
-            page: pb.ListExecutionsResponse = await answer(client.stub.ListExecutions, request)
-            return page.executions, page.next_page_token
-
-        return await collect(ask, options)
+    print_list(_LIST, request, options)
 
 
 def _row(record: Execution) -> tuple[str, ...]:
@@ -89,6 +64,16 @@ def _row(record: Execution) -> tuple[str, ...]:
         day_time(record.create_time),
         span(seconds(record.result.execution_time)) if took else "",
     )
+
+
+_LIST = ListView(
+    rows="executions",
+    method=lambda client: client.stub.ListExecutions,
+    id_of=lambda record: record.execution_id,
+    header=("EXECUTION", "STATE", "SCRIPT", "FUNCTION", "PRINCIPAL", "CREATED", "TOOK"),
+    row=_row,
+    shrink=("SCRIPT",),
+)
 
 
 def show_execution(execution_id: str, *, server: str, as_json: bool) -> None:

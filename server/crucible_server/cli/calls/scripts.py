@@ -16,11 +16,11 @@ from crucible_server.cli.calls.arguments import moment
 from crucible_server.cli.calls.batch import each
 from crucible_server.cli.calls.compile import public_functions
 from crucible_server.cli.calls.connection import answer, complete, connect
-from crucible_server.cli.calls.pages import Listing, ListOptions, collect
+from crucible_server.cli.calls.pages import ListOptions, ListView, print_list
 from crucible_server.cli.calls.plain import emit_json, plain
 from crucible_server.cli.calls.times import day_time, seconds
 from crucible_server.cli.exits import Exit
-from crucible_server.cli.tables import emit_sheet, emit_table, size, span
+from crucible_server.cli.tables import emit_sheet, size, span
 from crucible_server.cli.terminal import CommandError, emit
 
 _ID = re.compile(r"[0-9a-f]{64}")
@@ -34,37 +34,7 @@ def list_scripts(options: ListOptions) -> None:
         created_after=moment("--since", options.since),
         created_before=moment("--until", options.until),
     )
-    listing = complete(_list(request, options))
-    if options.as_json:
-        scripts = [plain(script) for script in listing.rows]
-        emit_json({"scripts": scripts, "next_page_token": listing.next_page_token})
-        return
-    if options.ids_only:
-        emit(sys.stdout, "".join(f"{script.script_id}\n" for script in listing.rows))
-    else:
-        emit_table(
-            ("SCRIPT", "NAMES", "FUNCTIONS", "SIZE", "PRINCIPAL", "STORED"),
-            (_row(script) for script in listing.rows),
-            shrink=("SCRIPT", "FUNCTIONS", "NAMES"),
-        )
-    tell_more(listing.next_page_token)
-
-
-async def _list(request: pb.ListScriptsRequest, options: ListOptions) -> Listing[script_pb2.Script]:
-    async with connect(options.server) as client:
-
-        async def ask(count: int, token: str) -> tuple[Sequence[script_pb2.Script], str]:
-            request.page_size, request.page_token = count, token
-            page: pb.ListScriptsResponse = await answer(client.stub.ListScripts, request)
-            return page.scripts, page.next_page_token
-
-        return await collect(ask, options)
-
-
-def tell_more(token: str) -> None:
-    """Says how to see what a list left out; not on standard output, which others may read."""
-    if token:
-        emit(sys.stderr, f"there are more: add --all, a higher --limit, or --page-token {token}\n")
+    print_list(_LIST, request, options)
 
 
 def _row(script: script_pb2.Script) -> tuple[str, ...]:
@@ -76,6 +46,16 @@ def _row(script: script_pb2.Script) -> tuple[str, ...]:
         script.principal,
         day_time(script.create_time),
     )
+
+
+_LIST = ListView(
+    rows="scripts",
+    method=lambda client: client.stub.ListScripts,
+    id_of=lambda script: script.script_id,
+    header=("SCRIPT", "NAMES", "FUNCTIONS", "SIZE", "PRINCIPAL", "STORED"),
+    row=_row,
+    shrink=("SCRIPT", "FUNCTIONS", "NAMES"),
+)
 
 
 def show_script(which: str, *, with_source: bool, server: str, as_json: bool) -> None:

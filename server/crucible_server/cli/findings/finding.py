@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 PROBE_SECONDS = 15.0
 """How long a group of probes may take."""
@@ -54,3 +56,10 @@ def bounded(group: str, probe: Callable[[], Iterable[Finding]]) -> list[Finding]
         detail = f"the probe itself failed: {type(failure[0]).__name__}: {failure[0]}"
         found.append(Finding(group, "probe", Status.WARNING, detail, "please report it"))
     return found
+
+
+def read(path: str) -> str:
+    """What a file of the kernel says; empty when there is none, or it cannot be read."""
+    with contextlib.suppress(OSError):
+        return Path(path).read_text("ascii", "replace").strip()
+    return ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
 import os
@@ -12,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from crucible_server.cli.findings.finding import Finding, Status
+from crucible_server.cli.findings.finding import Finding, Status, read
 
 GROUP = "kernel"
 
@@ -67,7 +66,7 @@ def _prctl(*arguments: int | None) -> tuple[int, int]:
 def _seccomp() -> Finding:
     # A filter at no address: EFAULT from a kernel that would have read it, EINVAL from one that knows no filters.
     _, error = _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, 0)
-    actions = _read("/proc/sys/kernel/seccomp/actions_avail")
+    actions = read("/proc/sys/kernel/seccomp/actions_avail")
     if error == errno.EFAULT and (not actions or "kill_process" in actions.split()):
         return Finding(GROUP, "seccomp", Status.OK, "system calls can be filtered")
     detail = f"system calls cannot be filtered ({errno.errorcode.get(error, error)}; actions: {actions or 'unknown'})"
@@ -134,9 +133,9 @@ def _landlock() -> Finding:
 def _user_namespaces() -> Finding:
     name = "user_namespaces"
     settings = {
-        "unprivileged_userns_clone": _read("/proc/sys/kernel/unprivileged_userns_clone"),
-        "max_user_namespaces": _read("/proc/sys/user/max_user_namespaces"),
-        "apparmor_restrict_unprivileged_userns": _read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"),
+        "unprivileged_userns_clone": read("/proc/sys/kernel/unprivileged_userns_clone"),
+        "max_user_namespaces": read("/proc/sys/user/max_user_namespaces"),
+        "apparmor_restrict_unprivileged_userns": read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"),
     }
     known = ", ".join(f"{key}={value}" for key, value in settings.items() if value)
     try:
@@ -170,12 +169,12 @@ def _user_namespaces() -> Finding:
 def _cgroup() -> Finding:
     name = "cgroup"
     root = Path("/sys/fs/cgroup")
-    own = [line.split(":", 2) for line in _read("/proc/self/cgroup").splitlines()]
+    own = [line.split(":", 2) for line in read("/proc/self/cgroup").splitlines()]
     unified = next((path for number, _, path in own if number == "0"), None)
     base = root if (root / "cgroup.controllers").is_file() else root / "unified"
     if unified is not None and (base / "cgroup.controllers").is_file():
         folder = base / unified.lstrip("/")
-        controllers = _read(str(folder / "cgroup.controllers")) or "no controllers"
+        controllers = read(str(folder / "cgroup.controllers")) or "no controllers"
         kind = "version 2" if base == root else "version 1 with version 2 beside it"
         writable = "can" if os.access(folder, os.W_OK) else "cannot"
         return Finding(GROUP, name, Status.OK, f"{kind} ({controllers}); groups {writable} be made by this user")
@@ -188,9 +187,3 @@ def _cgroup() -> Finding:
         "not mounted: the server as a whole is not bounded by a control group",
         "mount cgroup2 at /sys/fs/cgroup, or bound the server by other means",
     )
-
-
-def _read(path: str) -> str:
-    with contextlib.suppress(OSError):
-        return Path(path).read_text("ascii", "replace").strip()
-    return ""

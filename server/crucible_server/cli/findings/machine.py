@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import resource
@@ -11,17 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crucible_server.cli.findings.finding import Finding, Status
+from crucible_server.capacity import files_for, is_enough
+from crucible_server.cli.findings.finding import Finding, Status, read
 from crucible_server.cli.tables import size
+from crucible_server.config.models import MEMORY_BOUNDS
 
 if TYPE_CHECKING:
     from crucible_server.config import ServerConfig
 
 GROUP = "machine"
 
-# For every execution a socket and a pidfd, and a connection of its caller; the rest for store, log and listener.
-_DESCRIPTORS_EACH = 3
-_DESCRIPTORS_BESIDE = 64
 _LITTLE_MEMORY = 256 * 1024 * 1024
 _WANTED_STACK = 64 * 1024 * 1024
 # Nothing of Crucible is older, so neither can now be.
@@ -44,9 +42,9 @@ def look(config: ServerConfig | None) -> Iterator[Finding]:
 
 def _descriptors(executions: int) -> Finding:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _DESCRIPTORS_BESIDE + _DESCRIPTORS_EACH * executions
+    wanted = files_for(executions)
     detail = f"{_limit(soft)} (at most {_limit(hard)}); {executions} executions at once take about {wanted}"
-    if _is_enough(soft, wanted):
+    if is_enough(soft, wanted):
         return Finding(GROUP, "open files", Status.OK, detail)
     return Finding(
         GROUP,
@@ -63,7 +61,7 @@ def _processes(executions: int) -> Finding:
         return Finding(GROUP, "processes", Status.OK, f"{_limit(soft)}; does not hold for root")
     wanted = executions + 32
     detail = f"{_limit(soft)} for this user; {executions} executions at once take about {wanted}"
-    if _is_enough(soft, wanted):
+    if is_enough(soft, wanted):
         return Finding(GROUP, "processes", Status.OK, detail)
     return Finding(
         GROUP,
@@ -77,7 +75,7 @@ def _processes(executions: int) -> Finding:
 def _stack() -> Finding:
     soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
     detail = f"{_limit(soft, is_size=True)} (at most {_limit(hard, is_size=True)}); scripts want {size(_WANTED_STACK)}"
-    if _is_enough(hard, _WANTED_STACK):
+    if is_enough(hard, _WANTED_STACK):
         return Finding(GROUP, "stack", Status.OK, detail)
     return Finding(
         GROUP,
@@ -89,12 +87,12 @@ def _stack() -> Finding:
 
 
 def _memory() -> Finding:
-    facts = dict(line.split(":", 1) for line in _read("/proc/meminfo").splitlines() if ":" in line)
+    facts = dict(line.split(":", 1) for line in read("/proc/meminfo").splitlines() if ":" in line)
     available = _kibibytes(facts.get("MemAvailable", ""))
     total = _kibibytes(facts.get("MemTotal", ""))
     detail = f"{size(available)} available of {size(total)}"
-    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        bound = _read(file)
+    for file in MEMORY_BOUNDS:
+        bound = read(file)
         if bound.isdecimal() and int(bound) < total:
             detail += f"; the control group allows {size(int(bound))}"
             available = min(available, int(bound))
@@ -112,7 +110,7 @@ def _memory() -> Finding:
 def _processors() -> Finding:
     count = len(os.sched_getaffinity(0))
     detail = f"{count} for this process"
-    quota = _read("/sys/fs/cgroup/cpu.max").split()
+    quota = read("/sys/fs/cgroup/cpu.max").split()
     if len(quota) == 2 and quota[0].isdecimal():
         share = int(quota[0]) / int(quota[1])
         detail += f"; the control group allows {share:.1f}"
@@ -151,10 +149,6 @@ def _clock() -> Finding:
     return Finding(GROUP, "clock", Status.OK, f"{shown}, kept right")
 
 
-def _is_enough(limit: int, wanted: int) -> bool:
-    return limit == resource.RLIM_INFINITY or limit >= wanted
-
-
 def _limit(value: int, *, is_size: bool = False) -> str:
     if value == resource.RLIM_INFINITY:
         return "unlimited"
@@ -164,9 +158,3 @@ def _limit(value: int, *, is_size: bool = False) -> str:
 def _kibibytes(text: str) -> int:
     number = text.replace("kB", "").strip()
     return int(number) * 1024 if number.isdecimal() else 0
-
-
-def _read(path: str) -> str:
-    with contextlib.suppress(OSError):
-        return Path(path).read_text("ascii", "replace").strip()
-    return ""

@@ -152,11 +152,10 @@ def _disk(path: Path) -> Finding:
 
 def _key(config: ServerConfig, known: bytes | None) -> Finding:
     """The finding on the key of the byte code; `known` tells the key that the store was last used with."""
-    from crucible_server.engine.identity import UnitSeal
+    from crucible_server.engine.keys import configured_seal
 
     if config.unit_key is not None:
-        seal = UnitSeal.of_text(config.unit_key.get_secret_value())
-        return _same_key(seal.key_id, known, "given by the environment")
+        return _same_key(configured_seal(config, may_create=False).key_id, known, "given by the environment")
     path = config.unit_key_file
     try:
         about = path.stat()
@@ -184,7 +183,7 @@ def _key(config: ServerConfig, known: bytes | None) -> Finding:
     if not os.access(path, os.R_OK):
         what = f"{detail}: this user may not read it"
         return Finding(GROUP, "key", Status.ERROR, what, "run the server as the user who owns it")
-    return _same_key(UnitSeal.open(path, may_create=False).key_id, known, detail)
+    return _same_key(configured_seal(config, may_create=False).key_id, known, detail)
 
 
 def _same_key(key_id: bytes, known: bytes | None, detail: str) -> Finding:

@@ -25,17 +25,6 @@ fn frame(reply: HostReply) -> server_frame::Frame {
     server_frame::Frame::HostReply(reply)
 }
 
-fn calls(finished: &Finished) -> Vec<HostCall> {
-    finished
-        .frames
-        .iter()
-        .filter_map(|frame| match &frame.frame {
-            Some(child_frame::Frame::HostCall(call)) => Some(call.clone()),
-            _ => None,
-        })
-        .collect()
-}
-
 const JOIN: &str = "use crucible::probe::ask;
 pub async fn main() {
     let (a, b, c) = std::future::join((ask(\"a\"), ask(\"b\"), ask(\"c\"))).await;
@@ -50,7 +39,7 @@ fn log_goes_to_the_server_and_comes_back() {
         vec![frame(reply(call.call_id, "ok"))]
     });
     assert_eq!(shown(finished.value()), "null");
-    let calls = calls(&finished);
+    let calls = finished.host_calls();
     let sent: Vec<_> = calls
         .iter()
         .map(|call| shown(call.arguments.as_ref().expect("arguments")))
@@ -146,7 +135,8 @@ fn a_journal_answers_before_the_server_is_asked() {
     });
     assert_eq!(shown(finished.value()), "[\"new\", \"B\", \"new\"]");
     assert_eq!(
-        calls(&finished)
+        finished
+            .host_calls()
             .iter()
             .map(|call| call.call_id)
             .collect::<Vec<_>>(),
@@ -189,7 +179,7 @@ fn too_many_calls_are_refused() {
         (error.kind(), error.limit_name.as_str(), error.limit_value),
         (ExecutionErrorKind::HostCallsExceeded, "max_host_calls", 3)
     );
-    assert_eq!(calls(&finished).len(), 3);
+    assert_eq!(finished.host_calls().len(), 3);
     let source =
         "pub async fn main() { let all = []; loop { all.push(crucible::probe::ask(\"x\")); } }";
     let start = Start {
@@ -204,7 +194,7 @@ fn too_many_calls_are_refused() {
         finished.error().kind(),
         ExecutionErrorKind::HostCallsExceeded
     );
-    assert_eq!(calls(&finished).len(), 5);
+    assert_eq!(finished.host_calls().len(), 5);
 }
 
 #[test]

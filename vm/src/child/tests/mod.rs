@@ -157,6 +157,16 @@ impl Finished {
         (stdout, stderr)
     }
 
+    pub fn host_calls(&self) -> Vec<HostCall> {
+        self.frames
+            .iter()
+            .filter_map(|frame| match &frame.frame {
+                Some(child_frame::Frame::HostCall(call)) => Some(call.clone()),
+                _ => None,
+            })
+            .collect()
+    }
+
     pub fn compiled(&self) -> &CompileResult {
         match self.frames.last().and_then(|frame| frame.frame.as_ref()) {
             Some(child_frame::Frame::CompileResult(result)) => result,

@@ -64,17 +64,6 @@ fn in_production(source: &str) -> Finished {
     )
 }
 
-fn calls(finished: &Finished) -> Vec<HostCall> {
-    finished
-        .frames
-        .iter()
-        .filter_map(|frame| match &frame.frame {
-            Some(child_frame::Frame::HostCall(call)) => Some(call.clone()),
-            _ => None,
-        })
-        .collect()
-}
-
 #[test]
 fn the_same_start_and_replies_give_the_same_frames() {
     let source = "use crucible::basic::{random, time};
@@ -107,7 +96,7 @@ fn the_same_start_and_replies_give_the_same_frames() {
     let times: Vec<_> = list.values[..3].iter().map(shown).collect();
     assert_eq!(times, ["1000000000500", "2000000000000", "2000.0"]);
     assert_eq!(shown(&list.values[5]), "null");
-    let sent = calls(&first);
+    let sent = first.host_calls();
     assert_eq!(sent[0].name, "crucible.basic.sleep");
     assert_eq!(
         shown(sent[0].arguments.as_ref().expect("arguments")),
@@ -272,7 +261,8 @@ fn requests_ask_the_server() {
         1
     }";
     let finished = answered(source, b"x");
-    let sent: Vec<_> = calls(&finished)
+    let sent: Vec<_> = finished
+        .host_calls()
         .iter()
         .map(|call| shown(call.arguments.as_ref().expect("arguments")))
         .collect();
@@ -333,6 +323,6 @@ fn wrong_options_and_what_is_too_large_never_reach_the_server() {
         let finished = in_production(&source);
         let message = &finished.error().message;
         assert!(message.contains(said), "{call}: {message}");
-        assert!(calls(&finished).is_empty(), "{call}");
+        assert!(finished.host_calls().is_empty(), "{call}");
     }
 }
