@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 30.0
@@ -25,6 +25,8 @@ class RunningServer:
     data_dir: Path
     settings: Mapping[str, str] = field(default_factory=dict)
     """Environment variables such as CRUCIBLE_GRACE_PERIOD."""
+    user: int | None = None
+    """User and group to run as, when the tests run as root."""
     address: str = ""
     process: subprocess.Popen[str] | None = None
     log: list[str] = field(default_factory=list)
@@ -33,6 +35,9 @@ class RunningServer:
     def start(self) -> RunningServer:
         """Starts it and waits until it is ready."""
         kept = {k: v for k, v in os.environ.items() if k == "CRUCIBLE_VM" or not k.startswith("CRUCIBLE_")}
+        switch: dict[str, Any] = {}
+        if self.user is not None:
+            switch = {"user": self.user, "group": self.user, "extra_groups": ()}
         self.process = subprocess.Popen(
             [
                 sys.executable,
@@ -48,6 +53,7 @@ class RunningServer:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            **switch,
         )
         ready = threading.Event()
         self._reader = threading.Thread(target=self._read, args=(self.process, ready), daemon=True)
