@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import pytest
+
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 30.0
 
@@ -35,12 +37,13 @@ class RunningServer:
     def start(self) -> RunningServer:
         """Starts it and waits until it is ready."""
         kept = {k: v for k, v in os.environ.items() if k == "CRUCIBLE_VM" or not k.startswith("CRUCIBLE_")}
-        switch: dict[str, Any] = {}
+        python, switch = sys.executable, as_user(self.user)
         if self.user is not None:
-            switch = {"user": self.user, "group": self.user, "extra_groups": ()}
+            python = python_of(self.user)
+            kept["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         self.process = subprocess.Popen(
             [
-                sys.executable,
+                python,
                 "-m",
                 "crucible_server",
                 "serve",
@@ -112,6 +115,22 @@ class RunningServer:
             except subprocess.TimeoutExpired:
                 self.kill()
                 raise
+
+
+def as_user(user: int | None) -> dict[str, Any]:
+    """Arguments for subprocess that start a program as this user and group; nothing for None."""
+    return {} if user is None else {"user": user, "group": user, "extra_groups": ()}
+
+
+def python_of(user: int) -> str:
+    """A Python of this version that the user may execute: the one of the tests may lie in root's home."""
+    for python in (sys.executable, f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"):
+        try:
+            subprocess.run([python, "-c", ""], check=True, capture_output=True, **as_user(user))
+        except (OSError, subprocess.CalledProcessError):
+            continue
+        return python
+    pytest.skip(f"there is no Python {sys.version_info.major}.{sys.version_info.minor} that user {user} may execute")
 
 
 def children_of(pid: int) -> list[int]:
