@@ -11,6 +11,7 @@ import crucible
 from tests.escape.attempts import ATTEMPTS, HEAP, Attempt, on_this_machine
 from tests.escape.canaries import MAX_GROWTH, Canaries, Neighbour, resident_bytes
 from tests.escape.conftest import UNIT_KEY
+from tests.escape.paths import PATHS
 from tests.escape.requests import REQUESTS
 from tests.escape.table import Rows, row
 from tests.modules.web import Web
@@ -33,6 +34,7 @@ def fill_in(attempt: Attempt, canaries: Canaries, web: Web) -> str:
         heap=HEAP,
         web=web.url,
         web_port=web.port,
+        outside=canaries.places.outside,
         inside=canaries.inside.url,
         inside_port=canaries.inside.port,
         # Backwards, so that it does not find what it was given.
@@ -41,7 +43,7 @@ def fill_in(attempt: Attempt, canaries: Canaries, web: Web) -> str:
     )
 
 
-@pytest.mark.parametrize("attempt", ATTEMPTS + REQUESTS, ids=lambda attempt: attempt.id)
+@pytest.mark.parametrize("attempt", ATTEMPTS + REQUESTS + PATHS, ids=lambda attempt: attempt.id)
 def test_attempt(
     attempt: Attempt,
     attacker: crucible.Client,

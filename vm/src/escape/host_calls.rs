@@ -13,6 +13,8 @@ use crate::frames::vm::{
     child_frame::Frame, host_reply::Outcome, server_frame, HostCall, ServerFrame,
 };
 
+const MAX_TOLD: usize = 8;
+
 pub const ATTEMPTS: &[Attempt] = &[
     ("forge-host-call", |argument| ask(argument, 1)),
     ("forge-host-calls", |argument| {
@@ -21,20 +23,18 @@ pub const ATTEMPTS: &[Attempt] = &[
     }),
 ];
 
-/// `NAME KEY=TEXT KEY.KEY=TEXT ...`: asks so often, one after the other, and reports the last answer.
+/// `NAME KEY=TEXT KEY.KEY=TEXT ...`: asks so often, one after the other, and reports the different answers with a value,
+/// else the last one.
 fn ask(argument: &str, count: u64) -> Reached {
     let mut words = argument.split_whitespace();
     let name = words.next().unwrap_or_default();
     let mut fields = BTreeMap::new();
     for (path, text) in words.filter_map(|word| word.split_once('=')) {
-        put(
-            &mut fields,
-            path,
-            &text.replace("%20", " ").replace("%0D%0A", "\r\n"),
-        );
+        put(&mut fields, path, &plain(text));
     }
     let mut wire = Wire::new();
-    let mut report = String::new();
+    let mut gained: Vec<String> = Vec::new();
+    let mut refused = String::new();
     for call_id in 1..=count {
         wire.send(Frame::HostCall(HostCall {
             call_id,
@@ -47,14 +47,44 @@ fn ask(argument: &str, count: u64) -> Reached {
             Some(server_frame::Frame::HostReply(reply)) => reply.outcome,
             _ => None,
         };
-        report = match reply {
-            Some(Outcome::Value(value)) => format!("gained: {value:?}").chars().take(200).collect(),
-            Some(Outcome::Error(message)) => format!("nothing: the server refused: {message}"),
-            None => "unknown: no reply".to_owned(),
+        match reply {
+            Some(Outcome::Value(value)) => {
+                let told: String = format!("{value:?}").chars().take(200).collect();
+                if gained.len() < MAX_TOLD && !gained.contains(&told) {
+                    gained.push(told);
+                }
+            }
+            Some(Outcome::Error(message)) => {
+                refused = format!("nothing: the server refused: {message}");
+            }
+            None => refused = "unknown: no reply".to_owned(),
         };
     }
+    let report = match gained.as_slice() {
+        [] => refused,
+        told => format!("gained: {}", told.join(" and ")),
+    };
     wire.report(&report);
     exit::now(exit::DONE)
+}
+
+/// `%XX` is a byte, as in a URL, so that there are no blanks.
+fn plain(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part
+            .get(..2)
+            .and_then(|code| u8::from_str_radix(code, 16).ok())
+        {
+            Some(byte) => {
+                plain.push(char::from(byte));
+                plain.push_str(&part[2..]);
+            }
+            None => plain.extend(["%", part]),
+        }
+    }
+    plain
 }
 
 fn put(fields: &mut BTreeMap<String, Value>, path: &str, text: &str) {
