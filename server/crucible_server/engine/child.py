@@ -24,8 +24,9 @@ _READ_SIZE = 128 * 1024
 _HEADER = struct.Struct("<I")
 _MAX_UNSENT_FRAMES = 128
 """Far more than a child can have waiting that reads what it asked for."""
-_CRASHES = frozenset({103, 104, 107})
-"""Exit codes of a child: a panic, a stack that overflowed, an invalid memory access."""
+
+# Reserved exit codes of crucible-vm (vm/src/exit.rs): a panic, an overflow of the native stack, an invalid access.
+_CRASH_CODES = frozenset({103, 104, 107})
 
 
 class FrameError(Exception):
@@ -84,17 +85,15 @@ class Child:
 
     @property
     def crashed(self) -> bool:
-        """Whether it ended as attacks on memory or protocol do: by a signal that nobody sent for a limit, by a fault of
-        its own, or by a frame that did not fit. Final once it has ended."""
+        """Whether it ended as hostile code or a bug ends it: by a fatal signal or code, or a frame that did not fit."""
         if self.violation:
             return True
         exited = self.exited
         if exited is None:
             return False
-        if exited.signal == signal.SIGSYS or exited.exit_code in _CRASHES:
-            return True
-        is_limit = exited.wall_time_exceeded or exited.cpu_time_exceeded or exited.signal == signal.SIGXCPU
-        return exited.signal != 0 and not (is_limit or exited.detail or self._killed)
+        # SIGKILL is what server, zygote, operator and a machine short of memory use.
+        is_fatal = exited.signal not in (0, signal.SIGKILL, signal.SIGXCPU)
+        return is_fatal or exited.exit_code in _CRASH_CODES
 
     def attach(self, stream: socket.socket, pidfd: int) -> None:
         """Takes over the descriptors that came with Spawned."""
