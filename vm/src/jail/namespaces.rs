@@ -109,7 +109,12 @@ impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let name = CALLS.iter().find(|(call, _)| *call == self.call);
         let error = Error::from_raw_os_error(self.errno);
-        write!(f, "{}: {error}", name.map_or("", |(_, name)| name))
+        write!(f, "{}: {error}", name.map_or("", |(_, name)| name))?;
+        if self.errno == libc::ENOSPC {
+            // The kernel's word for it, which says nothing about a disk.
+            f.write_str(" (as many as /proc/sys/user allows)")?;
+        }
+        Ok(())
     }
 }
 
