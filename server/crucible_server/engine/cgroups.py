@@ -124,6 +124,14 @@ class ControlGroups:
         """Of the hierarchy or hierarchies that are used; 0 when there are none."""
         return self._hierarchies[0].version if self._hierarchies else 0
 
+    @property
+    def foreseen(self) -> str:
+        """What could be made, in words; empty when nothing could."""
+        if not self._hierarchies:
+            return ""
+        places = ", ".join(str(each.folder) for each in self._hierarchies)
+        return f"version {self.version}: groups for memory and processes can be made in {places}"
+
     def make(self, name: str, *, memory_bytes: int | None = None, pids: int | None = None) -> ControlGroup:
         """A group whose processes may have so much together; None means no bound. Some may be missing: see `shortfall`.
         `name` is of lower-case letters, digits and `-`.

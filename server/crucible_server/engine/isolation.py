@@ -51,6 +51,7 @@ class Isolation:
         self._groups: ControlGroups | None = None
         self._group: ControlGroup | None = None
         self._problem = "" if config.cgroup else "turned off by the operator"
+        self._foreseen = ""
         self._given: frozenset[str] = frozenset()
         self.flags = zygote_flags(config)
         """Of every zygote."""
@@ -71,6 +72,12 @@ class Isolation:
         except ControlGroupError as error:
             self._group = None
             self._lacks(str(error))
+
+    def foresee(self) -> None:
+        """In place of `open`: looks what could be had, and makes nothing."""
+        if self._config.cgroup:
+            groups = ControlGroups.probe()
+            self._problem, self._foreseen = groups.problem, groups.foreseen
 
     def add(self, pid: int) -> None:
         """Puts a process of a zygote, which has no children yet, into the control group."""
@@ -93,26 +100,35 @@ class Isolation:
         return True
 
     def _lacks(self, problem: str) -> None:
-        if problem and problem != self._problem:
-            log.warning("control_group_incomplete", reason=problem)
+        # What is missing from the start is said with the other layers.
+        if self._given and problem and problem != self._problem:
+            log.warning("layer_missing", layer="cgroup", reason=problem)
         self._problem = problem
 
-    def completed(self, ready: zygote_pb2.Ready) -> zygote_pb2.Ready:
-        """What a zygote said, with the layers that the server adds, and those required that the operator requires.
-
-        Raises ServiceError (CONFIGURATION_ERROR) when one is missing that is required, or that an earlier zygote had.
-        """
+    def described(self, ready: zygote_pb2.Ready) -> zygote_pb2.Ready:
+        """What a zygote said, with the layers that the server adds, and those required that the operator requires."""
         whole = zygote_pb2.Ready()
         whole.CopyFrom(ready)
         whole.layers.extend(self.layers())
         for layer in whole.layers:
             layer.required = layer.required or layer.name in self._require
+        return whole
+
+    def completed(self, ready: zygote_pb2.Ready) -> zygote_pb2.Ready:
+        """The same of a zygote that is to be used.
+
+        Raises ServiceError (CONFIGURATION_ERROR) when one is missing that is required, or that an earlier zygote had.
+        """
+        whole = self.described(ready)
+        for layer in whole.layers:
             if layer.required and not layer.active:
                 raise _refused(f"{layer.name} is required and not active: {layer.detail}")
         given = frozenset(layer.name for layer in ready.layers if layer.active)
         if lost := self._given - given:
             reasons = [f"{layer.name} ({layer.detail})" for layer in ready.layers if layer.name in lost]
             raise _refused(f"the zygote before had more: {', '.join(reasons)}")
+        if not self._given:
+            _tell(whole.layers)
         self._given = given
         return whole
 
@@ -123,11 +139,10 @@ class Isolation:
             f"another zygote takes over after {config.zygote_renewal_crashes} crashes of children, and every "
             f"{config.zygote_renewal_interval:g} s"
         )
-        detail = self._problem
-        if self._group is not None and self._group.bounds:
-            detail = f"{self._group.bounds}; {detail}" if detail else self._group.bounds
+        bounds = self._foreseen if self._group is None else self._group.bounds
+        detail = "; ".join(filter(None, (bounds, self._problem)))
         return [
-            Layer(name="cgroup", active=self._group is not None and not self._problem, detail=detail),
+            Layer(name="cgroup", active=bool(bounds) and not self._problem, detail=detail),
             Layer(name="zygote_renewal", active=True, detail=renewal),
         ]
 
@@ -144,6 +159,12 @@ def isolation_of_tree(
         # Each child may be the last of a zygote that another took over from; others are about to be forked or reaped.
         pids=4 * children + _OTHER_PROCESSES,
     )
+
+
+def _tell(layers: Sequence[Layer]) -> None:
+    for layer in layers:
+        if not layer.active:
+            log.warning("layer_missing", layer=layer.name, reason=layer.detail)
 
 
 def _refused(why: str) -> ServiceError:

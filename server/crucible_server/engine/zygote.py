@@ -132,8 +132,8 @@ class Zygote:
                 f"expected frames of version {PROTOCOL_VERSION}, got {ready.protocol_version}; "
                 "install server and crucible-vm of one version",
             )
-        # It has ended long since, or will within microseconds.
-        while not self._process.is_single():
+        # It has ended long since, or will within microseconds; nothing tells but being reaped.
+        while not self._process.is_single():  # noqa: ASYNC110
             await asyncio.sleep(_REAP_SECONDS)
         self.is_ready = True
         return ready
