@@ -9,6 +9,7 @@ import structlog
 from crucible.v1 import server_info_pb2
 from crucible.vm.v1 import zygote_pb2
 from crucible_server.config import IsolationConfig
+from crucible_server.config.models import machine_memory
 from crucible_server.engine import bounds
 from crucible_server.engine.cgroups import ControlGroup, ControlGroupError, ControlGroups
 from crucible_server.errors import ErrorKind, ServiceError
@@ -152,10 +153,12 @@ def isolation_of_tree(
 ) -> Isolation:
     """The isolation of an interpreter with so many jobs, whose limits add up to so many bytes, and spares besides."""
     children = jobs + spares
+    # The group has to run out of memory before the machine does.
+    machine = machine_memory() // 16 * 15
     return Isolation(
         config,
         require,
-        memory_bytes=bounds.tree_memory(memory, children),
+        memory_bytes=min(bounds.tree_memory(memory, children), machine),
         # Each child may be the last of a zygote that another took over from; others are about to be forked or reaped.
         pids=4 * children + _OTHER_PROCESSES,
     )

@@ -57,3 +57,54 @@ pub fn coverage(abi: u32) -> String {
     }
     covered
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::io::ErrorKind;
+    use std::net::TcpListener;
+
+    /// What a process of its own sees that has restricted itself, as bits.
+    fn seen_by_restricted() -> i32 {
+        // SAFETY: the child asks the kernel for things and ends; it needs nothing that another thread may hold but memory,
+        // which the allocator keeps usable over a fork.
+        unsafe {
+            let pid = libc::fork();
+            assert!(pid >= 0, "cannot fork");
+            if pid == 0 {
+                libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+                let code = match restrict() {
+                    Ok(Landlock::InForce(abi)) => {
+                        let denied =
+                            |error: std::io::Error| error.kind() == ErrorKind::PermissionDenied;
+                        let file = File::open("/proc/self/stat").is_err_and(denied);
+                        let port = TcpListener::bind("127.0.0.1:0").is_err_and(denied);
+                        let parent = libc::kill(libc::getppid(), 0) != 0;
+                        i32::from(file)
+                            | i32::from(port || abi < ABI::V4 as u32) << 1
+                            | i32::from(parent || abi < ABI::V6 as u32) << 2
+                    }
+                    Ok(_) => 64,
+                    Err(_) => 65,
+                };
+                libc::_exit(code);
+            }
+            let mut status = 0;
+            assert_eq!(libc::waitpid(pid, &mut status, 0), pid);
+            assert!(libc::WIFEXITED(status), "ended with {status}");
+            libc::WEXITSTATUS(status)
+        }
+    }
+
+    #[test]
+    fn nothing_can_be_opened_bound_or_signalled() {
+        // Before it, all of that works.
+        assert!(File::open("/proc/self/stat").is_ok());
+        assert!(TcpListener::bind("127.0.0.1:0").is_ok());
+        match seen_by_restricted() {
+            64 => eprintln!("skipped: this kernel has no Landlock"),
+            seen => assert_eq!(seen, 0b111),
+        }
+    }
+}
