@@ -145,6 +145,10 @@ bench-scale: build ## Measure a server with a long history against one with a sh
 bench-limits: build ## Measure how exactly each limit is kept, write build/bench-limits.json
 	$(BIN)/python -m benchmarks.limits $(ARGS)
 
+.PHONY: bench-isolation
+bench-isolation: build ## Measure what the optional layers of isolation cost
+	$(BIN)/python -m benchmarks.isolation $(ARGS)
+
 $(GRPCURL):
 	@$(call need,go,Go 1.26 or newer (https://go.dev/dl))
 	GOBIN="$(CURDIR)/build/bin" go install github.com/fullstorydev/grpcurl/cmd/grpcurl@$(GRPCURL_VERSION)

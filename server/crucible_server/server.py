@@ -100,6 +100,8 @@ class Server:
             cache_bytes=script_engine.max_cache_bytes,
             retention=retention,
             http=script_engine.http,
+            isolation=config.isolation,
+            require_isolation=config.require_isolation,
         )
         self._engine = engine = Engine(settings, self._store, seal)
         server = grpc.aio.server(

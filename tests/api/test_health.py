@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 import crucible
 from crucible.v1 import security_pb2, server_info_pb2
 from crucible_server.api.reflection import REFLECTION_SERVICES, load_index, message_classes
+from crucible_server.config.isolation import LAYERS
 from tests.servers import RunningServer, children_of
 
 LOOP = 'pub fn main() { println!("up"); loop {} }'
@@ -61,6 +62,7 @@ def test_a_healthy_server_says_so(client: crucible.Client) -> None:
 
 def test_layers_that_are_required_are_active(client: crucible.Client) -> None:
     layers = {layer.name: layer for layer in client.health().isolation_layers}
+    assert set(layers) == set(LAYERS)
     assert all(layer.active for layer in layers.values() if layer.required)
     for name in ("seccomp", "no_new_privs", "rlimits"):
         assert layers[name].required

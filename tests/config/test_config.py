@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from crucible_server.config import ConfigError, ServerConfig, load_config
+from crucible_server.config.isolation import LAYERS
 
 
 @pytest.fixture(autouse=True)
@@ -174,6 +175,25 @@ def test_other_addresses_have_to_be_asked_for(address: str) -> None:
 def test_no_addresses(address: str) -> None:
     (problem,) = problems(listen=address)
     assert problem.startswith("listen: expected HOST:PORT")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("zygote_renewal_crashes", 0), ("zygote_renewal_interval", 0), ("namespaces", "some"), ("moat", True)],
+)
+def test_no_isolation(key: str, value: object) -> None:
+    (problem,) = problems(isolation={key: value})
+    assert problem.startswith(f"isolation.{key}: ")
+
+
+def test_layers_are_required_by_their_names(file: Path) -> None:
+    file.write_text('require_isolation = ["landlock", "pid_namespace"]\n[isolation]\ncgroup = false\n')
+    config = load_config(file, {})
+    assert config.require_isolation == ("landlock", "pid_namespace")
+    assert not config.isolation.cgroup
+    (problem,) = problems(require_isolation=["landlok"])
+    assert "'landlok'" in problem
+    assert all(name in problem for name in LAYERS)
 
 
 def test_development_is_refused() -> None:

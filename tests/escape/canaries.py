@@ -21,6 +21,7 @@ SETTINGS = {
     "CRUCIBLE_MAX_SPARE_CHILDREN": f"{SPARES}",
     # Most attempts end in a crash.
     "CRUCIBLE_MAX_CRASHES_PER_MINUTE": "1000000",
+    "CRUCIBLE_ISOLATION__ZYGOTE_RENEWAL_CRASHES": "1000000",
 }
 TEXT = "whoever reads this has opened a file\n"
 MAX_GROWTH = 64 * 1024 * 1024

@@ -10,7 +10,7 @@ import pytest
 import crucible
 from tests.escape.attempts import ATTEMPTS, HEAP, Attempt, on_this_machine
 from tests.escape.canaries import MAX_GROWTH, Canaries, Neighbour, resident_bytes
-from tests.escape.conftest import UNIT_KEY
+from tests.escape.conftest import MODE, MODES, UNIT_KEY
 from tests.escape.paths import PATHS
 from tests.escape.requests import REQUESTS
 from tests.escape.table import Rows, row
@@ -60,6 +60,17 @@ def test_attempt(
         told["stopped_by"] = attempt.stop.check(result)
         canaries.look(attacker)
         assert resident_bytes(canaries.server.pid) < before + MAX_GROWTH, "the server was made to grow"
+
+
+def test_the_layers_are_those_of_the_mode(attacker: crucible.Client) -> None:
+    layers = {layer.name: layer for layer in attacker.health().isolation_layers}
+    off = MODES[MODE.removeprefix("unprivileged-")]
+    for name, layer in layers.items():
+        if name.upper() in off or (name.endswith("_namespace") and "NAMESPACES" in off):
+            assert (layer.active, layer.detail) == (False, "turned off by the operator"), name
+        else:
+            # What is missing besides is what the machine lacks.
+            assert layer.active or "turned off" not in layer.detail, name
 
 
 def test_the_search_finds_what_is_there(attacker: crucible.Client) -> None:

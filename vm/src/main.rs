@@ -13,7 +13,8 @@ mod modules;
 mod unit;
 mod zygote;
 
-const USAGE: &str = "usage: crucible-vm zygote --control-fd N [--uid N] | crucible-vm --version";
+const USAGE: &str = "usage: crucible-vm zygote --control-fd N [--uid N] [--without-namespaces] [--without-landlock] \
+                     | crucible-vm --version";
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();

@@ -33,6 +33,7 @@ def health(engine: Engine) -> server_info_pb2.HealthStatus:
         ("cache_rejections", cache.rejections),
         ("spare_children", interpreter.spare_count),
         ("interpreter_restarts", interpreter.restarts),
+        ("interpreter_renewals", interpreter.renewals),
         ("stored_executions", engine.store.execution_count),
         ("stored_scripts", engine.store.script_count),
     ):
@@ -47,7 +48,7 @@ async def performance(engine: Engine) -> server_info_pb2.PerformanceMetrics:
     scripts, interpreter, figures = engine.scripts, engine.interpreter, engine.figures
     cache = scripts.cache
     # Reading what each process has touched takes the kernel a while.
-    memory = await asyncio.to_thread(memory_bytes, interpreter.zygote_pid, interpreter.child_pids)
+    memory = await asyncio.to_thread(memory_bytes, interpreter.zygote_pids, interpreter.child_pids)
     mean_compilation = scripts.compile_seconds / scripts.compilations if scripts.compilations else 0.0
     return server_info_pb2.PerformanceMetrics(
         memory_usage=memory,

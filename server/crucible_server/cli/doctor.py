@@ -45,7 +45,7 @@ def _examine(file: Path | None, data_dir: Path | None) -> list[Finding]:
 
     overrides = {} if data_dir is None else {"data_dir": data_dir}
     config, found = server.look_at_configuration(file, overrides)
-    found += toolchain.look_at_programs(config.vm_path if config else None)
+    found += toolchain.look_at_programs(config)
     found += bounded(kernel.GROUP, kernel.look)
     found += bounded(machine.GROUP, lambda: machine.look(config))
     if config is not None:

@@ -31,6 +31,7 @@ from pydantic_settings import (
 )
 
 from .http import HttpConfig
+from .isolation import IsolationConfig, check_layers
 from .quantities import Bytes, Seconds
 
 MIB = 1024 * 1024
@@ -189,6 +190,9 @@ class ServerConfig(BaseSettings):
     max_stored_scripts: int = Field(default=100_000, gt=0)
     """Scripts without a name beyond these are deleted, the least recently used first."""
     allow_development: bool = False
+    isolation: IsolationConfig = IsolationConfig()
+    require_isolation: tuple[str, ...] = ()
+    """Layers of isolation without which the server does not start; besides those that are never optional."""
     log_format: Literal["console", "json"] = "console"
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     engine: ScriptEngineConfig = ScriptEngineConfig()
@@ -231,6 +235,11 @@ class ServerConfig(BaseSettings):
             length = len(value.get_secret_value())
             raise ValueError(f"expected 64 hexadecimal digits (`openssl rand -hex 32` makes them), got {length} others")
         return value
+
+    @field_validator("require_isolation")
+    @classmethod
+    def _check_layers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return check_layers(value)
 
     @field_validator("data_dir", "unit_key_file", "vm_path")
     @classmethod

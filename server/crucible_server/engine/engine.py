@@ -18,7 +18,7 @@ import structlog
 
 from crucible.v1 import execution_pb2, server_info_pb2
 from crucible.vm.v1 import zygote_pb2
-from crucible_server.config import HttpConfig
+from crucible_server.config import HttpConfig, IsolationConfig
 from crucible_server.engine import bounds, results
 from crucible_server.engine.admission import Admission, Ticket
 from crucible_server.engine.cache import UnitCache
@@ -30,8 +30,10 @@ from crucible_server.engine.history import History, execution_not_found
 from crucible_server.engine.host_calls import HostCalls
 from crucible_server.engine.identity import UnitSeal, request_hash
 from crucible_server.engine.interpreter import Interpreter
+from crucible_server.engine.isolation import isolation_of_tree
 from crucible_server.engine.job import Ending, Kind
 from crucible_server.engine.output import Output, OutputChunk, StoredOutput
+from crucible_server.engine.renewal import RenewalClock
 from crucible_server.engine.results import State
 from crucible_server.engine.scripts import Scripts
 from crucible_server.engine.spares import SpareTarget
@@ -64,6 +66,8 @@ class EngineSettings:
     cache_bytes: int
     retention: Retention
     http: HttpConfig
+    isolation: IsolationConfig
+    require_isolation: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +84,22 @@ class Engine:
     def __init__(self, settings: EngineSettings, store: Store, seal: UnitSeal) -> None:
         self._settings = settings
         self.store = store
+        most = _COMPILERS_PER_PROCESSOR * len(os.sched_getaffinity(0))
         self.interpreter = Interpreter(
             settings.vm_path,
             SpareTarget(settings.spare_children, settings.max_spare_children),
             settings.spare_limits,
             load=lambda: len(self._live),
+            isolation=isolation_of_tree(
+                settings.isolation,
+                settings.require_isolation,
+                jobs=settings.max_concurrent_executions + most,
+                spares=settings.max_spare_children,
+                memory=settings.max_executions_memory + most * settings.spare_limits.heap_bytes,
+            ),
+            renewal=RenewalClock(settings.isolation.zygote_renewal_crashes, settings.isolation.zygote_renewal_interval),
         )
         cache = UnitCache(settings.cache_entries, settings.cache_bytes)
-        most = _COMPILERS_PER_PROCESSOR * len(os.sched_getaffinity(0))
         compilers = Admission("compilers", most, settings.max_queued_executions)
         self.crashes = CrashLimit(settings.max_crashes_per_minute)
         self.scripts = Scripts(

@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ZygoteRequest {
     /// What is asked.
-    #[prost(oneof = "zygote_request::Request", tags = "1, 2")]
+    #[prost(oneof = "zygote_request::Request", tags = "1, 2, 3")]
     pub request: ::core::option::Option<zygote_request::Request>,
 }
 /// Nested message and enum types in `ZygoteRequest`.
@@ -18,6 +18,9 @@ pub mod zygote_request {
         /// Bound a spare that is about to get its job.
         #[prost(message, tag = "2")]
         Assign(super::Assign),
+        /// Say that you are there.
+        #[prost(message, tag = "3")]
+        Ping(super::Ping),
     }
 }
 /// Fork a child. Answered by Spawned or SpawnFailed, and some time later by Exited.
@@ -44,6 +47,13 @@ pub struct Assign {
     #[prost(message, optional, tag = "2")]
     pub limits: ::core::option::Option<ChildLimits>,
 }
+/// Asks whether the zygote still does its work. Answered by Pong.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Ping {
+    /// Comes back with the answer.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+}
 /// Bounds that the kernel and the zygote keep. Zero means none; in Assign it means: as before.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ChildLimits {
@@ -62,7 +72,7 @@ pub struct ChildLimits {
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ZygoteEvent {
     /// What happened.
-    #[prost(oneof = "zygote_event::Event", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "zygote_event::Event", tags = "1, 2, 3, 4, 5, 6")]
     pub event: ::core::option::Option<zygote_event::Event>,
 }
 /// Nested message and enum types in `ZygoteEvent`.
@@ -70,7 +80,7 @@ pub mod zygote_event {
     /// What happened.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Event {
-        /// Sent once, first.
+        /// Sent once, before anything but Entered.
         #[prost(message, tag = "1")]
         Ready(super::Ready),
         /// A child exists. Carries two descriptors: the server's end of the child's stream socket, and the child's pidfd.
@@ -82,7 +92,24 @@ pub mod zygote_event {
         /// A child is gone and has been reaped.
         #[prost(message, tag = "4")]
         Exited(super::Exited),
+        /// The zygote goes on in another process. Carries one descriptor: its pidfd.
+        #[prost(message, tag = "5")]
+        Entered(super::Entered),
+        /// The answer to Ping.
+        #[prost(message, tag = "6")]
+        Pong(super::Pong),
     }
+}
+/// Sent first where the zygote has a process namespace: whoever sends it is its process 1 and a child of the server, and the
+/// process that the server started has ended or is about to.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Entered {}
+/// The zygote does its work.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Pong {
+    /// As given in Ping.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
 }
 /// The zygote is ready to fork.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -99,7 +126,7 @@ pub struct Ready {
     /// The level of the patches to Rune.
     #[prost(string, tag = "4")]
     pub rune_patch_level: ::prost::alloc::string::String,
-    /// The layers of isolation a child gets, and those the machine could not give.
+    /// The layers of isolation that the zygote gives a child, and those the machine could not give.
     #[prost(message, repeated, tag = "5")]
     pub layers: ::prost::alloc::vec::Vec<super::super::v1::IsolationLayer>,
     /// Modules and their functions that scripts can use.
@@ -115,7 +142,7 @@ pub struct Spawned {
     /// As given in Spawn.
     #[prost(uint64, tag = "1")]
     pub child_id: u64,
-    /// Its process id as the zygote sees it.
+    /// Its process id as the zygote sees it: in its own process namespace where there is one.
     #[prost(int32, tag = "2")]
     pub pid: i32,
 }

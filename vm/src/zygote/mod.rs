@@ -14,7 +14,9 @@ mod setup;
 use crate::child::Preloaded;
 use crate::frames::vm::{zygote_event::Event, Ready};
 use crate::frames::PROTOCOL_VERSION;
-use crate::jail::{inherited, layers, memory, Jail};
+use crate::jail::landlock::{self, Landlock};
+use crate::jail::namespaces::{self, Kind, Offer};
+use crate::jail::{capabilities, inherited, layers, memory, Jail};
 use options::Options;
 
 /// Serves the control socket until the server closes it. Errors are those of starting, and of a control socket that
@@ -28,18 +30,43 @@ pub fn run(args: &[String]) -> Result<(), String> {
     for note in inherited::restrict(options.uid)? {
         log::line(&note);
     }
-    let control = control::Control::new(options.control_fd)?;
+    let mut control = control::Control::new(options.control_fd)?;
+    let namespaces = if options.namespaces {
+        Offer::probe()?
+    } else {
+        Offer::off()
+    };
+    namespaces.enter()?;
+    if namespaces.has(Kind::Pid) {
+        setup::become_init(&mut control)?;
+    }
+    // The last file: there are none afterwards.
+    let baseline = limits::Baseline::open()?;
+    if namespaces.has(Kind::Mount) {
+        namespaces::empty_root()?;
+    }
+    let is_bounding_empty = capabilities::drop_all()?;
+    let landlock = if options.landlock {
+        landlock::restrict()?
+    } else {
+        Landlock::Off
+    };
+    let facts = layers::Facts {
+        stack_bytes: inherited::soft_limit(libc::RLIMIT_STACK)?,
+        namespaces,
+        is_bounding_empty,
+        landlock,
+    };
     let preloaded = Preloaded::new()?;
     let jail = Jail::prepare()?;
     jail.probe()?;
     memory::trim();
-    let baseline = limits::Baseline::open()?;
     let ready = Ready {
         protocol_version: PROTOCOL_VERSION,
         vm_version: env!("CARGO_PKG_VERSION").into(),
         rune_version: crate::unit::RUNE_VERSION.into(),
         rune_patch_level: crate::unit::RUNE_PATCH_LEVEL.into(),
-        layers: layers::describe(inherited::soft_limit(libc::RLIMIT_STACK)?),
+        layers: layers::describe(&facts),
         modules: preloaded.modules(),
         baseline_bytes: baseline.read()?.resident,
     };

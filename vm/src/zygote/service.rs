@@ -12,8 +12,8 @@ use super::moments::{LastMoment, WarmUp};
 use crate::child::{self, deadline, Preloaded};
 use crate::exit;
 use crate::frames::vm::{
-    zygote_event::Event, zygote_request::Request, Assign, ChildLimits, Exited, Spawn, SpawnFailed,
-    Spawned,
+    zygote_event::Event, zygote_request::Request, Assign, ChildLimits, Exited, Pong, Spawn,
+    SpawnFailed, Spawned,
 };
 use crate::jail::{self, Jail};
 
@@ -129,9 +129,12 @@ impl Service {
                 Ok(Received::Request(request)) => match request.request {
                     Some(Request::Spawn(spawn)) => self.spawn(spawn),
                     Some(Request::Assign(assign)) => self.assign(assign),
-                    None => {
-                        log::line("passed over a request: expected spawn or assign, got neither")
-                    }
+                    Some(Request::Ping(ping)) => self.send(Event::Pong(Pong {
+                        number: ping.number,
+                    })),
+                    None => log::line(
+                        "passed over a request: expected spawn, assign or ping, got none of them",
+                    ),
                 },
                 Ok(Received::Malformed(problem)) => {
                     log::line(&format!("passed over a request: {problem}"))
