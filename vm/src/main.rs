@@ -3,6 +3,7 @@
 mod child;
 mod compile;
 mod convert;
+mod development;
 #[cfg(feature = "escape")]
 mod escape;
 mod execute;
@@ -13,7 +14,8 @@ mod modules;
 mod unit;
 mod zygote;
 
-const USAGE: &str = "usage: crucible-vm zygote --control-fd N [--uid N] | crucible-vm --version";
+const USAGE: &str =
+    "usage: crucible-vm zygote --control-fd N [--uid N] [--development] | crucible-vm --version";
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();

@@ -8,6 +8,7 @@ use super::channel::{end, Channel};
 use super::limits::{Fatal, Limits};
 use super::output::{Output, Stream};
 use super::{clock, deadline};
+use crate::development::waits::{self, Rested};
 use crate::exit;
 use crate::frames::v1::{ExecutionErrorKind, Value};
 use crate::frames::vm::{
@@ -200,11 +201,12 @@ impl Session {
         }
     }
 
-    /// Delivers exactly one reply. `Ok(None)` says that no call is outstanding: nothing can ever arrive.
+    /// Delivers exactly one reply, or rests until something else that a future waits for has come. `Ok(None)` says that
+    /// no call is outstanding and nothing else is waited for: nothing can ever arrive.
     pub fn deliver(&mut self) -> Result<Option<()>, Fatal> {
         self.check()?;
         loop {
-            if self.waiting.is_empty() {
+            if self.waiting.is_empty() && waits::is_empty() {
                 return Ok(None);
             }
             if let Some(reply) = self.journal.pop_front().or_else(|| self.queued.pop_front()) {
@@ -219,6 +221,12 @@ impl Session {
                 return Ok(Some(()));
             }
             self.flush()?;
+            if !waits::is_empty() && !self.channel.has_read_ahead() {
+                if let Rested::Woken = waits::rest(self.channel.descriptor()) {
+                    self.check_time()?;
+                    return Ok(Some(()));
+                }
+            }
             self.receive()?;
         }
     }

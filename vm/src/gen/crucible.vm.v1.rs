@@ -62,7 +62,7 @@ pub struct ChildLimits {
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ZygoteEvent {
     /// What happened.
-    #[prost(oneof = "zygote_event::Event", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "zygote_event::Event", tags = "1, 2, 3, 4, 5")]
     pub event: ::core::option::Option<zygote_event::Event>,
 }
 /// Nested message and enum types in `ZygoteEvent`.
@@ -82,6 +82,9 @@ pub mod zygote_event {
         /// A child is gone and has been reaped.
         #[prost(message, tag = "4")]
         Exited(super::Exited),
+        /// Instead of Ready: this machine cannot give what the zygote was started for. The zygote ends.
+        #[prost(message, tag = "5")]
+        Refused(super::Refused),
     }
 }
 /// The zygote is ready to fork.
@@ -108,6 +111,13 @@ pub struct Ready {
     /// Resident memory of the zygote in bytes: what every child shares.
     #[prost(uint64, tag = "7")]
     pub baseline_bytes: u64,
+}
+/// The machine lacks what the zygote was started for.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Refused {
+    /// What was tried, why it failed and what to do.
+    #[prost(string, tag = "1")]
+    pub reason: ::prost::alloc::string::String,
 }
 /// A child was forked.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -222,6 +232,9 @@ pub struct Start {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
+    /// Absolute path that an ExecuteJob is begun in; only for a child of the Development zygote, `/` when empty.
+    #[prost(string, tag = "10")]
+    pub working_directory: ::prost::alloc::string::String,
     /// The job.
     #[prost(oneof = "start::Job", tags = "16, 17")]
     pub job: ::core::option::Option<start::Job>,

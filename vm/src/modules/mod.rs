@@ -6,8 +6,11 @@ pub mod http;
 mod info;
 pub mod io;
 pub mod json;
+pub mod net;
+mod options;
 #[cfg(test)]
 pub mod probe;
+pub mod process;
 mod random;
 mod time;
 
@@ -62,12 +65,12 @@ pub const KNOWN: &[Known] = &[
     },
     Known {
         path: "crucible::process",
-        install: None,
+        install: Some(|context| context.install(process::module()?)),
         level: "DEVELOPMENT",
     },
     Known {
         path: "crucible::net",
-        install: None,
+        install: Some(|context| context.install(net::module()?)),
         level: "DEVELOPMENT",
     },
 ];
@@ -76,6 +79,16 @@ pub const KNOWN: &[Known] = &[
 pub const SETS: &[&[&str]] = &[
     &["crucible::basic"],
     &["crucible::basic", "crucible::http", "crucible::json"],
+];
+
+/// What Development has. Only its own zygote holds what these need to run; every other knows their names, to compile.
+pub const EVERY: &[&str] = &[
+    "crucible::basic",
+    "crucible::fs",
+    "crucible::http",
+    "crucible::json",
+    "crucible::net",
+    "crucible::process",
 ];
 
 /// A context with the Rune core and the modules whose bit is set, in the order of [`KNOWN`].
@@ -103,5 +116,11 @@ pub fn mask<P: AsRef<str>>(paths: &[P]) -> u32 {
 
 /// What each installable module offers, for people.
 pub fn catalogue() -> Vec<ModuleInfo> {
-    vec![basic::info(), http::info(), json::info()]
+    vec![
+        basic::info(),
+        http::info(),
+        json::info(),
+        net::info(),
+        process::info(),
+    ]
 }

@@ -3,6 +3,7 @@
 
 mod children;
 mod control;
+mod development;
 mod fork;
 mod limits;
 mod log;
@@ -11,7 +12,8 @@ mod options;
 mod service;
 mod setup;
 
-use crate::child::Preloaded;
+use crate::child::{Preloaded, Sets};
+use crate::frames::v1::IsolationLayer;
 use crate::frames::vm::{zygote_event::Event, Ready};
 use crate::frames::PROTOCOL_VERSION;
 use crate::jail::{inherited, layers, memory, Jail};
@@ -25,25 +27,34 @@ pub fn run(args: &[String]) -> Result<(), String> {
     log::line(crate::escape::MARKER);
     setup::reexec_with_large_stack()?;
     setup::leave_session();
+    if options.development {
+        return development::run(&options);
+    }
     for note in inherited::restrict(options.uid)? {
         log::line(&note);
     }
     let control = control::Control::new(options.control_fd)?;
-    let preloaded = Preloaded::new()?;
+    let preloaded = Preloaded::new(Sets::Jailed)?;
     let jail = Jail::prepare()?;
     jail.probe()?;
     memory::trim();
     let baseline = limits::Baseline::open()?;
-    let ready = Ready {
+    let layers = layers::describe(inherited::soft_limit(libc::RLIMIT_STACK)?);
+    let ready = ready(&preloaded, layers, baseline.read()?.resident);
+    let entry = development::Entry::Jail(jail);
+    let mut service = service::Service::new(control, entry, preloaded, baseline)?;
+    service.send(Event::Ready(ready));
+    service.run()
+}
+
+fn ready(preloaded: &Preloaded, layers: Vec<IsolationLayer>, baseline_bytes: u64) -> Ready {
+    Ready {
         protocol_version: PROTOCOL_VERSION,
         vm_version: env!("CARGO_PKG_VERSION").into(),
         rune_version: crate::unit::RUNE_VERSION.into(),
         rune_patch_level: crate::unit::RUNE_PATCH_LEVEL.into(),
-        layers: layers::describe(inherited::soft_limit(libc::RLIMIT_STACK)?),
+        layers,
         modules: preloaded.modules(),
-        baseline_bytes: baseline.read()?.resident,
-    };
-    let mut service = service::Service::new(control, jail, preloaded, baseline)?;
-    service.send(Event::Ready(ready));
-    service.run()
+        baseline_bytes,
+    }
 }

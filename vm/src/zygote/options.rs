@@ -10,6 +10,8 @@ pub struct Options {
     pub control_fd: RawFd,
     /// The user and group that root becomes.
     pub uid: u32,
+    /// Children run outside the jail, each in a pid namespace of its own.
+    pub development: bool,
 }
 
 impl Options {
@@ -17,8 +19,13 @@ impl Options {
     pub fn parse(args: &[String]) -> Result<Options, String> {
         let mut control_fd = None;
         let mut uid = DEFAULT_UID;
+        let mut development = false;
         let mut rest = args.iter();
         while let Some(name) = rest.next() {
+            if name == "--development" {
+                development = true;
+                continue;
+            }
             let value = rest
                 .next()
                 .ok_or_else(|| format!("expected a number after {name}, got nothing"))?;
@@ -26,7 +33,11 @@ impl Options {
             match name.as_str() {
                 "--control-fd" => control_fd = Some(value.parse::<u16>().map_err(bad)?),
                 "--uid" => uid = value.parse().map_err(bad)?,
-                _ => return Err(format!("expected --control-fd or --uid, got {name:?}")),
+                _ => {
+                    return Err(format!(
+                        "expected --control-fd, --uid or --development, got {name:?}"
+                    ))
+                }
             }
         }
         if uid == 0 || uid == u32::MAX {
@@ -45,6 +56,7 @@ impl Options {
         Ok(Options {
             control_fd: control_fd.into(),
             uid,
+            development,
         })
     }
 }
@@ -63,19 +75,21 @@ mod tests {
     }
 
     #[test]
-    fn reads_both_options() {
+    fn reads_all_options() {
         assert_eq!(
             parse("--control-fd 7 --uid 1000"),
             Ok(Options {
                 control_fd: 7,
-                uid: 1000
+                uid: 1000,
+                development: false
             })
         );
         assert_eq!(
-            parse("--control-fd 3"),
+            parse("--development --control-fd 3"),
             Ok(Options {
                 control_fd: 3,
-                uid: DEFAULT_UID
+                uid: DEFAULT_UID,
+                development: true
             })
         );
     }

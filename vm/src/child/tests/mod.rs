@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use prost::Message;
 
-use super::{serve, Preloaded};
+use super::{serve, Preloaded, Sets};
 use crate::frames::v1::{value::Kind, ExecutionError, ExecutionErrorKind, ScriptSource, Value};
 use crate::frames::vm::{
     child_frame, execute_result, server_frame, start, ChildFrame, CompileJob, CompileResult,
@@ -44,7 +44,7 @@ pub type Answer<'a> = dyn FnMut(&HostCall) -> Vec<server_frame::Frame> + Send + 
 
 fn preloaded() -> &'static Preloaded {
     static PRELOADED: OnceLock<Preloaded> = OnceLock::new();
-    PRELOADED.get_or_init(|| Preloaded::new().expect("Rune's contexts can be built"))
+    PRELOADED.get_or_init(|| Preloaded::new(Sets::Jailed).expect("Rune's contexts can be built"))
 }
 
 /// Limits that a test script fits into.
