@@ -99,13 +99,6 @@ class ScriptEngineConfig(BaseModel):
             raise ValueError("expected a number of scripts above zero; `enable_caching = false` turns the cache off")
         return value
 
-    @field_validator("security_level")
-    @classmethod
-    def _no_development(cls, value: str) -> str:
-        if value == "development":
-            raise ValueError('expected "safe" or "production": Development is not available in this version')
-        return value
-
 
 def _data_dir() -> Path:
     base = os.environ.get("XDG_DATA_HOME", "")
@@ -189,6 +182,8 @@ class ServerConfig(BaseSettings):
     max_stored_scripts: int = Field(default=100_000, gt=0)
     """Scripts without a name beyond these are deleted, the least recently used first."""
     allow_development: bool = False
+    """Whether scripts may run at the level Development: outside the jail, with all that the server's user may do, or,
+    when that is root, `nobody`. Whoever reaches the server can then act as that user."""
     log_format: Literal["console", "json"] = "console"
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     engine: ScriptEngineConfig = ScriptEngineConfig()
@@ -242,11 +237,13 @@ class ServerConfig(BaseSettings):
     def _upper(cls, value: Any) -> Any:
         return value.upper() if isinstance(value, str) else value
 
-    @field_validator("allow_development")
+    @field_validator("engine")
     @classmethod
-    def _no_development(cls, value: bool) -> bool:
-        if value:
-            raise ValueError("expected false: Development is not available in this version; remove the key")
+    def _check_level(cls, value: ScriptEngineConfig, info: ValidationInfo) -> ScriptEngineConfig:
+        if value.security_level == "development" and not info.data.get("allow_development"):
+            raise ValueError(
+                'security_level: expected "safe" or "production"; "development" needs `allow_development = true` too'
+            )
         return value
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 
-from crucible.v1 import execution_pb2, server_info_pb2
+from crucible.v1 import execution_pb2, security_pb2, server_info_pb2
 from crucible.vm.v1 import zygote_pb2
 from crucible_server.config import HttpConfig
 from crucible_server.engine import bounds, results
@@ -40,6 +40,7 @@ from crucible_server.errors import ErrorKind, ServiceError, invalid, unavailable
 from crucible_server.policy.grants import Grant
 from crucible_server.store import ExecutionRecord, Store, StoreError
 
+Level = security_pb2.SecurityLevel
 Status = server_info_pb2.ServiceStatus
 _EXECUTION_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}\Z")
 _COMPILERS_PER_PROCESSOR = 2
@@ -64,6 +65,7 @@ class EngineSettings:
     cache_bytes: int
     retention: Retention
     http: HttpConfig
+    allow_development: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,8 @@ class Engine:
             settings.spare_limits,
             load=lambda: len(self._live),
         )
+        self.development = Interpreter(settings.vm_path, SpareTarget(0, 0), settings.spare_limits, development=True)
+        """Runs scripts outside the jail, where the operator allowed it; compiles nothing."""
         cache = UnitCache(settings.cache_entries, settings.cache_bytes)
         most = _COMPILERS_PER_PROCESSOR * len(os.sched_getaffinity(0))
         compilers = Admission("compilers", most, settings.max_queued_executions)
@@ -104,6 +108,8 @@ class Engine:
         self.figures = Figures()
         self.instance_id = secrets.token_hex(8)
         self.status: Status = Status.SERVICE_STATUS_STARTING
+        self.no_development = ""
+        """Why this machine cannot give Development although it was allowed; empty otherwise."""
         self.on_status: Callable[[Status], None] = lambda _: None
         self._live: dict[tuple[str, str], Execution] = {}
         self.history = History(store, self._live)
@@ -115,6 +121,11 @@ class Engine:
         self._closing = False
 
     @property
+    def layers(self) -> list[server_info_pb2.IsolationLayer]:
+        """The layers of isolation around scripts, and what there is outside of them."""
+        return [*self.interpreter.ready.layers, *self.development.ready.layers]
+
+    @property
     def active(self) -> int:
         """Executions that live, queued ones included."""
         return len(self._live)
@@ -124,6 +135,8 @@ class Engine:
     async def start(self) -> None:
         """Starts the interpreter and settles what an earlier run left unfinished."""
         await self.interpreter.start()
+        if self._settings.allow_development:
+            await self._start_development()
         now = time.time_ns()
         interrupted = await self.store.interrupt_unfinished(
             now, results.interrupted, now + self._settings.retention.executions_ns
@@ -132,6 +145,16 @@ class Engine:
             log.warning("executions_interrupted", count=interrupted)
         await self.upkeep.start()
         self._set_status(Status.SERVICE_STATUS_HEALTHY)
+
+    async def _start_development(self) -> None:
+        try:
+            await self.development.start()
+        except ServiceError as error:
+            # The other levels need nothing of it.
+            self.no_development = error.message
+            log.error("development_refused", reason=error.message)
+        else:
+            log.info("development_enabled", zygote_pid=self.development.zygote_pid)
 
     def resume(self) -> None:
         """Takes executions again after `drain`, and calls off one that still waits.
@@ -185,6 +208,7 @@ class Engine:
             await asyncio.wait(self._tasks)
         await self.upkeep.stop()
         await self.interpreter.stop()
+        await self.development.stop()
 
     def _set_status(self, status: Status) -> None:
         self.status = status
@@ -301,7 +325,9 @@ class Engine:
             if not ticket.running and await execution.wait_turn(ticket.turn):
                 self.store.mark_running(record.tenant, record.execution_id, time.time_ns())
                 self._hold_back(execution)
-            await execution.run(self.interpreter, self.host_calls, self._settings.retention.executions_ns)
+            is_development = execution.grant.level == Level.SECURITY_LEVEL_DEVELOPMENT
+            interpreter = self.development if is_development else self.interpreter
+            await execution.run(interpreter, self.host_calls, self._settings.retention.executions_ns)
             if execution.unstored is not None:
                 self.upkeep.store_later(execution.unstored)
             if execution.is_crash:

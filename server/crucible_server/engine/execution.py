@@ -60,6 +60,7 @@ class Execution:
             modules=grant.modules,
             output_credit_bytes=OUTPUT_CREDIT,
             environment=context.environment,
+            working_directory=context.working_directory,
             execute=child_pb2.ExecuteJob(unit=unit.unit, function=record.function, arguments=arguments),
         )
         # Nobody may be waiting when one fails; the store knows.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from crucible.v1 import value_pb2
+from crucible.v1 import security_pb2, value_pb2
 from crucible.vm.v1 import child_pb2
 from crucible_server.config import HttpConfig
 from crucible_server.engine.job import HostCallError, HostCallHandler
@@ -91,7 +91,9 @@ class HostCalls:
 
             self._http = HttpClient(self._http_config)
         try:
-            return await self._http.request(arguments, context.network)
+            # At Development a script can open connections of its own.
+            is_open = context.record.security_level == security_pb2.SECURITY_LEVEL_DEVELOPMENT
+            return await self._http.request(arguments, context.network, is_open=is_open)
         except RefusedError as error:
             raise HostCallError(f"http: {error}") from None
 

@@ -37,8 +37,14 @@ class Interpreter:
         spares: SpareTarget,
         spare_limits: zygote_pb2.ChildLimits,
         load: Callable[[], int] = lambda: 0,
+        *,
+        development: bool = False,
     ) -> None:
-        """`load` tells how many jobs there are, those included that wait or are being concluded."""
+        """`load` tells how many jobs there are, those included that wait or are being concluded.
+
+        With `development` its children run outside the jail.
+        """
+        self._development = development
         self._vm_path = vm_path
         self._target = spares
         self._spare_limits = spare_limits
@@ -98,7 +104,7 @@ class Interpreter:
         await self._start_zygote()
 
     async def _start_zygote(self) -> None:
-        zygote = Zygote(self._vm_path, self._on_death)
+        zygote = Zygote(self._vm_path, self._on_death, development=self._development)
         self._zygote = zygote
         self.ready = await zygote.start()
         self._refill()

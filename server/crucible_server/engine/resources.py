@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 
 _WINDOW_SECONDS = 10.0
@@ -38,9 +39,12 @@ class Resources:
         return 100.0 * (after - before) / (ended - began)
 
 
-def memory_bytes(zygote_pid: int, children: list[int]) -> int:
-    """Resident memory of this process, the zygote and these children; pages that they share count once."""
-    total = _resident(os.getpid()) + _resident(zygote_pid)
+def memory_bytes(zygotes: Iterable[int], children: Iterable[int]) -> int:
+    """Resident memory of this process, the zygotes and these children; pages that they share count once.
+
+    A zygote with the number 0 is none.
+    """
+    total = _resident(os.getpid()) + sum(_resident(pid) for pid in zygotes if pid)
     return total + sum(_private(pid) for pid in children)
 
 

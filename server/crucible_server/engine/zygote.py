@@ -24,6 +24,7 @@ from crucible_server.errors import ErrorKind, ServiceError, unavailable
 PROTOCOL_VERSION = 1
 _MAX_DATAGRAM = 256 * 1024
 _READY_TIMEOUT = 10.0
+_MAX_REASON = 1000
 
 log = structlog.get_logger()
 
@@ -34,8 +35,10 @@ class Zygote:
     Not restarted: when it is gone, `on_death` is called once and the object is of no more use.
     """
 
-    def __init__(self, vm_path: Path, on_death: Callable[[Zygote], None]) -> None:
+    def __init__(self, vm_path: Path, on_death: Callable[[Zygote], None], *, development: bool = False) -> None:
+        """With `development` its children run outside the jail."""
         self._vm_path = vm_path
+        self._options = ("--development",) if development else ()
         self._on_death = on_death
         self._children: dict[int, Child] = {}
         self._next_child_id = 1
@@ -59,7 +62,8 @@ class Zygote:
     async def start(self) -> zygote_pb2.Ready:
         """Starts the process and waits until it can fork.
 
-        Raises ServiceError (CONFIGURATION_ERROR) when it cannot be started or speaks another protocol.
+        Raises ServiceError (CONFIGURATION_ERROR) when it cannot be started, speaks another protocol, or finds that this
+        machine lacks what it needs.
         """
         # PR_SET_PDEATHSIG fires when the parent's *thread* ends: another thread would take the zygote with it.
         if threading.current_thread() is not threading.main_thread():
@@ -73,7 +77,7 @@ class Zygote:
             ours.setblocking(False)
             # It does not block: the child is executed at once and says by its socket when it is ready.
             self._process = subprocess.Popen(  # noqa: ASYNC220
-                [self._vm_path, "zygote", "--control-fd", str(theirs.fileno())],
+                [self._vm_path, "zygote", "--control-fd", str(theirs.fileno()), *self._options],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -198,6 +202,11 @@ class Zygote:
                         retry_after=1.0,
                         quota="processes",
                     )
+                )
+        elif kind == "refused":
+            if self._ready is not None and not self._ready.done():
+                self._ready.set_exception(
+                    ServiceError(ErrorKind.ERROR_KIND_CONFIGURATION_ERROR, event.refused.reason[:_MAX_REASON])
                 )
         elif kind == "ready":
             if self._ready is not None and not self._ready.done():

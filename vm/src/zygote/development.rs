@@ -128,11 +128,6 @@ impl Open {
         }
         // SAFETY: system calls on numbers and on structures that live in this frame.
         unsafe {
-            done("dup2", libc::dup2(socket, SOCKET))?;
-            done(
-                "FD_CLOEXEC",
-                libc::fcntl(SOCKET, libc::F_SETFD, libc::FD_CLOEXEC),
-            )?;
             done(
                 "PR_SET_PDEATHSIG",
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL),
@@ -146,6 +141,12 @@ impl Open {
             if libc::poll(&mut zygote, 1, 0) != 0 {
                 return Err("the zygote was gone already".into());
             }
+            // Its number may be any, that of what was just looked at included.
+            done("dup2", libc::dup2(socket, SOCKET))?;
+            done(
+                "FD_CLOEXEC",
+                libc::fcntl(SOCKET, libc::F_SETFD, libc::FD_CLOEXEC),
+            )?;
             let nothing = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
             done("/dev/null", nothing)?;
             for standard in 0..SOCKET {
