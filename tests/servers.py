@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +29,8 @@ class RunningServer:
     """Environment variables such as CRUCIBLE_GRACE_PERIOD."""
     user: int | None = None
     """User and group to run as, when the tests run as root."""
+    prefix: Sequence[str] = ()
+    """A command that executes the server, and sees to the user itself."""
     address: str = ""
     process: subprocess.Popen[str] | None = None
     log: list[str] = field(default_factory=list)
@@ -43,6 +45,7 @@ class RunningServer:
             kept["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         self.process = subprocess.Popen(
             [
+                *self.prefix,
                 python,
                 "-m",
                 "crucible_server",
@@ -56,7 +59,7 @@ class RunningServer:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            **switch,
+            **({} if self.prefix else switch),
         )
         ready = threading.Event()
         self._reader = threading.Thread(target=self._read, args=(self.process, ready), daemon=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -69,12 +69,12 @@ def start_open() -> Iterator[StartOpen]:
     started: list[RunningServer] = []
     folders: list[Path] = []
 
-    def start(user: int | None = None, **settings: str) -> RunningServer:
+    def start(user: int | None = None, prefix: Sequence[str] = (), **settings: str) -> RunningServer:
         folder = Path(tempfile.mkdtemp(prefix="development-"))
         folders.append(folder)
         if user is not None:
             os.chown(folder, user, user)
-        running = RunningServer(folder, {**ALLOWED, **settings}, user)
+        running = RunningServer(folder, {**ALLOWED, **settings}, user, prefix)
         started.append(running)
         return running.start()
 

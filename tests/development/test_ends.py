@@ -177,7 +177,9 @@ def test_many_at_once_leave_nothing(development: RunningServer, open_client: cru
     marks = [new_mark() for _ in range(8)]
     source = START + "pub async fn main(mark) { start_tree(mark).await }"
     workers = [
-        threading.Thread(target=open_client.run, args=(source,), kwargs={"level": "development", "args": {"mark": each}})
+        threading.Thread(
+            target=open_client.run, args=(source,), kwargs={"level": "development", "args": {"mark": each}}
+        )
         for each in marks
     ]
     for worker in workers:
