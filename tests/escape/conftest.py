@@ -147,6 +147,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         mark = " " if row["stopped"] else "!"
         attempt = f"{row['attempt']} {row['argument']}".strip()
         terminalreporter.write_line(f"{mark} {attempt[:72]:44} {row['expected']:26} {row['stopped_by'][:88]}")
-    layers = ", ".join(name for name, is_active in _about["layers"].items() if is_active)
-    terminalreporter.write_line(f"as user {_about['uid']}, with {layers}")
+    if _about:
+        layers = ", ".join(name for name, is_active in _about["layers"].items() if is_active)
+        terminalreporter.write_line(f"as user {_about['uid']}, with {layers}")
     terminalreporter.write_line(f"{stopped} of {len(_rows)} attempts stopped; written to {REPORT}")
