@@ -99,6 +99,7 @@ class Server:
             cache_bytes=script_engine.max_cache_bytes,
             retention=retention,
             http=script_engine.http,
+            files=script_engine.files,
         )
         self._engine = engine = Engine(settings, self._store, seal)
         server = grpc.aio.server(

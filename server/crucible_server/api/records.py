@@ -137,7 +137,7 @@ class Presenter:
             default_security_level=self.default_level,
             security_levels=levels,
             modules=ready.modules,
-            isolation_layers=ready.layers,
+            isolation_layers=engine.isolation_layers,
             max_request_bytes=self.max_request_bytes,
             max_value_depth=values.MAX_DEPTH,
             max_unary_output_bytes=HEAD_BYTES,

@@ -44,6 +44,8 @@ class Grants:
     def set_available(self, modules: Sequence[str]) -> None:
         """Tells which modules the interpreter has."""
         self._available = frozenset(modules)
+        if not self._config.engine.files.allow_file_access:
+            self._available -= {"crucible::fs"}
 
     def jailed_limits(self) -> list[Limits]:
         """The widest limits of each level that runs in the jail."""
