@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +25,8 @@ class RunningServer:
     data_dir: Path
     settings: Mapping[str, str] = field(default_factory=dict)
     """Environment variables such as CRUCIBLE_GRACE_PERIOD."""
+    prefix: Sequence[str] = ()
+    """What the command is preceded by, such as another program that runs it."""
     address: str = ""
     process: subprocess.Popen[str] | None = None
     log: list[str] = field(default_factory=list)
@@ -35,6 +37,7 @@ class RunningServer:
         kept = {k: v for k, v in os.environ.items() if k == "CRUCIBLE_VM" or not k.startswith("CRUCIBLE_")}
         self.process = subprocess.Popen(
             [
+                *self.prefix,
                 sys.executable,
                 "-m",
                 "crucible_server",
@@ -75,7 +78,7 @@ class RunningServer:
 
     def zygote_pid(self) -> int:
         """Process id of its zygote."""
-        (pid,) = children_of(self.pid)
+        (pid,) = [pid for pid in children_of(self.pid) if _name(pid) != "crucible-files"]
         return pid
 
     def terminate(self) -> int:
@@ -106,6 +109,10 @@ class RunningServer:
             except subprocess.TimeoutExpired:
                 self.kill()
                 raise
+
+
+def _name(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 def children_of(pid: int) -> list[int]:

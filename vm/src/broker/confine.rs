@@ -29,6 +29,9 @@ pub fn leave_server(control: RawFd) -> Result<(), String> {
         libc::prctl(libc::PR_SET_NAME, c"crucible-files".as_ptr());
         // A Ctrl-C at the server's terminal is for the server alone. Refused to a leader, which has a session.
         libc::setsid();
+        // Threads share the main heap: to shrink one of its own, the C library reads a setting of the kernel from a file.
+        #[cfg(target_env = "gnu")]
+        libc::mallopt(libc::M_ARENA_MAX, 1);
         // What grows beyond RLIMIT_FSIZE is told, not killed.
         libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
         let control = control as libc::c_uint;
