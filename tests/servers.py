@@ -87,7 +87,7 @@ class RunningServer:
 
     def zygote_pid(self) -> int:
         """Process id of its zygote."""
-        (pid,) = children_of(self.pid)
+        (pid,) = [pid for pid in children_of(self.pid) if _name(pid) != "crucible-files"]
         return pid
 
     def terminate(self) -> int:
@@ -134,6 +134,10 @@ def python_of(user: int) -> str:
             continue
         return python
     pytest.skip(f"there is no Python {sys.version_info.major}.{sys.version_info.minor} that user {user} may execute")
+
+
+def _name(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 def children_of(pid: int) -> list[int]:

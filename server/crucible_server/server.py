@@ -101,6 +101,7 @@ class Server:
             retention=retention,
             http=script_engine.http,
             allow_development=config.allow_development,
+            files=script_engine.files,
         )
         self._engine = engine = Engine(settings, self._store, seal)
         server = grpc.aio.server(

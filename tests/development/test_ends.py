@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -48,16 +49,18 @@ def mark() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_an_end_of_its_own(open_client: crucible.Client, mark: str, end: str) -> None:
+def test_an_end_of_its_own(open_client: crucible.Client, open_folder: Path, mark: str, end: str) -> None:
     code, limits, kind = ENDS[end]
-    source = START + f"pub async fn main(mark) {{ start_tree(mark).await?; {code} }}"
-    seen: list[int] = []
-    with open_client.stream(source, level="development", args={"mark": mark}, limits=limits, check=False) as stream:
-        for output in stream:
-            if output.text.startswith("up"):
-                seen = seen or marked(mark)
+    source = START + f"pub async fn main(mark, gate) {{ start_tree(mark).await?; wait_for(gate).await?; {code} }}"
+    gate = open_folder / mark
+    args = {"mark": mark, "gate": str(gate)}
+    with open_client.stream(source, level="development", args=args, limits=limits, check=False) as stream:
+        # It goes on to its end once the whole tree was seen.
+        wait_up(mark)
+        gate.touch()
+        for _ in stream:
+            pass
     assert stream.result is not None
-    assert seen, "there was no tree to end"
     # At once: the result is final when the kernel has ended them all.
     assert not marked(mark)
     if kind is None:

@@ -23,6 +23,14 @@ async fn start_tree(mark) {
     println!("up");
     Ok(done.success)
 }
+
+/// Until there is a file of this name.
+async fn wait_for(gate) {
+    while !crucible::fs::exists(gate).await? {
+        crucible::basic::sleep(0.02).await;
+    }
+    Ok(())
+}
 """
 LEAST = 4
 """Processes of the tree whose command line names the mark, shells not counted."""

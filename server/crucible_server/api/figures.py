@@ -18,7 +18,7 @@ def health(engine: Engine) -> server_info_pb2.HealthStatus:
     status, message = assess(engine)
     answer = server_info_pb2.HealthStatus(status=status, message=message)
     answer.timestamp.GetCurrentTime()
-    answer.isolation_layers.extend(engine.layers)
+    answer.isolation_layers.extend(engine.isolation_layers)
     cache, interpreter, figures = engine.scripts.cache, engine.interpreter, engine.figures
     for name, number in (
         ("active_executions", engine.active),

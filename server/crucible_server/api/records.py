@@ -138,7 +138,7 @@ class Presenter:
             default_security_level=self.default_level,
             security_levels=levels,
             modules=[module for module in ready.modules if module.name in reachable],
-            isolation_layers=engine.layers,
+            isolation_layers=engine.isolation_layers,
             max_request_bytes=self.max_request_bytes,
             max_value_depth=values.MAX_DEPTH,
             max_unary_output_bytes=HEAD_BYTES,

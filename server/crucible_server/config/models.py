@@ -30,6 +30,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from .files import FilesConfig
 from .http import HttpConfig
 from .quantities import Bytes, Seconds
 
@@ -91,6 +92,7 @@ class ScriptEngineConfig(BaseModel):
     """For requests that name none."""
     resource_limits: ResourceLimitsConfig = ResourceLimitsConfig()
     http: HttpConfig = HttpConfig()
+    files: FilesConfig = FilesConfig()
 
     @field_validator("max_cache_size")
     @classmethod
@@ -236,6 +238,13 @@ class ServerConfig(BaseSettings):
     @classmethod
     def _upper(cls, value: Any) -> Any:
         return value.upper() if isinstance(value, str) else value
+
+    @field_validator("engine")
+    @classmethod
+    def _keep_apart(cls, value: ScriptEngineConfig, info: ValidationInfo) -> ScriptEngineConfig:
+        own = {name: info.data[name] for name in ("data_dir", "unit_key_file", "vm_path") if name in info.data}
+        value.files.require_apart(**own)
+        return value
 
     @field_validator("engine")
     @classmethod

@@ -10,7 +10,7 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import structlog
 
 from crucible.v1 import execution_pb2, security_pb2, server_info_pb2
 from crucible.vm.v1 import zygote_pb2
-from crucible_server.config import HttpConfig
+from crucible_server.config import FilesConfig, HttpConfig
 from crucible_server.engine import bounds, results
 from crucible_server.engine.admission import Admission, Ticket
 from crucible_server.engine.cache import UnitCache
@@ -37,6 +37,7 @@ from crucible_server.engine.scripts import Scripts
 from crucible_server.engine.spares import SpareTarget
 from crucible_server.engine.upkeep import Retention, Upkeep
 from crucible_server.errors import ErrorKind, ServiceError, invalid, unavailable
+from crucible_server.files.client import Files
 from crucible_server.policy.grants import Grant
 from crucible_server.store import ExecutionRecord, Store, StoreError
 
@@ -66,6 +67,7 @@ class EngineSettings:
     retention: Retention
     http: HttpConfig
     allow_development: bool
+    files: FilesConfig = field(default_factory=FilesConfig)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,9 @@ class Engine:
             settings.max_queued_executions,
             settings.max_executions_memory,
         )
-        self.host_calls = HostCalls(settings.http)
+        self.files = Files(settings.vm_path, settings.files) if settings.files.allow_file_access else None
+        """The files of scripts; None when the operator allows none."""
+        self.host_calls = HostCalls(settings.http, self.files)
         self.figures = Figures()
         self.instance_id = secrets.token_hex(8)
         self.status: Status = Status.SERVICE_STATUS_STARTING
@@ -121,14 +125,15 @@ class Engine:
         self._closing = False
 
     @property
-    def layers(self) -> list[server_info_pb2.IsolationLayer]:
-        """The layers of isolation around scripts, and what there is outside of them."""
-        return [*self.interpreter.ready.layers, *self.development.ready.layers]
-
-    @property
     def active(self) -> int:
         """Executions that live, queued ones included."""
         return len(self._live)
+
+    @property
+    def isolation_layers(self) -> list[server_info_pb2.IsolationLayer]:
+        """What confines scripts, what acts for them, and what there is outside of the jail."""
+        files = self.files.layers if self.files is not None else ()
+        return [*self.interpreter.ready.layers, *files, *self.development.ready.layers]
 
     # -- life of the service
 
@@ -137,6 +142,8 @@ class Engine:
         await self.interpreter.start()
         if self._settings.allow_development:
             await self._start_development()
+        if self.files is not None:
+            await self.files.start()
         now = time.time_ns()
         interrupted = await self.store.interrupt_unfinished(
             now, results.interrupted, now + self._settings.retention.executions_ns
@@ -209,6 +216,8 @@ class Engine:
         await self.upkeep.stop()
         await self.interpreter.stop()
         await self.development.stop()
+        if self.files is not None:
+            await self.files.stop()
 
     def _set_status(self, status: Status) -> None:
         self.status = status

@@ -94,11 +94,18 @@ class Grants:
         return limits
 
     def _grant(self, caller: Caller, level: Level, limits: Limits) -> Grant:
-        modules = levels.modules_of(level, self._available)
+        modules = self._modules(level)
         compile_limits = limits
         if level == Level.SECURITY_LEVEL_DEVELOPMENT:
             compile_limits = self._level_limits(Level.SECURITY_LEVEL_PRODUCTION)
         return Grant(caller.tenant, caller.principal, level, modules, limits, compile_limits)
+
+    def _modules(self, level: Level) -> tuple[str, ...]:
+        available = self._available
+        # Outside the jail files are the system's own, and the operator's roots bound nothing.
+        if level != Level.SECURITY_LEVEL_DEVELOPMENT and not self._config.engine.files.allow_file_access:
+            available -= {"crucible::fs"}
+        return levels.modules_of(level, available)
 
     def _resolve(self, requested: int, field: str) -> Level:
         level = levels.resolve_level(requested, self._config, field=field)
@@ -117,7 +124,7 @@ class Grants:
             if not info.disabled_reason:
                 info.enabled = True
                 info.limits.CopyFrom(levels.to_message(levels.level_limits(level, self._config)))
-                info.modules.extend(levels.modules_of(level, self._available))
+                info.modules.extend(self._modules(level))
             infos.append(info)
         return infos
 

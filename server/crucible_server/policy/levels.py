@@ -20,7 +20,7 @@ DEVELOPMENT = security_pb2.SECURITY_LEVEL_DEVELOPMENT
 _MIB = 1024 * 1024
 _MODULES: dict[int, tuple[str, ...]] = {
     SAFE: ("crucible::basic",),
-    PRODUCTION: ("crucible::basic", "crucible::http", "crucible::json"),
+    PRODUCTION: ("crucible::basic", "crucible::fs", "crucible::http", "crucible::json"),
     DEVELOPMENT: (
         "crucible::basic",
         "crucible::fs",

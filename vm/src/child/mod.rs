@@ -40,7 +40,8 @@ pub fn serve(preloaded: &Preloaded, socket: RawFd) -> ! {
     if is_execution && !preloaded.has(mask) || !is_open && !start.working_directory.is_empty() {
         end(exit::PROTOCOL);
     }
-    let session = Session::new(channel, &mut start);
+    let mut session = Session::new(channel, &mut start);
+    session.is_native = is_open;
     let limits = session.limits;
     session.install();
     #[cfg(feature = "escape")]

@@ -104,9 +104,17 @@ impl Preloaded {
         self.runtime(self.first)
     }
 
-    /// Whether scripts can have exactly these modules.
+    /// Whether scripts can have these modules.
     pub(crate) fn has(&self, mask: u32) -> bool {
-        self.runtimes.contains_key(&mask)
+        self.smallest(mask).is_some()
+    }
+
+    /// The runtime with the fewest modules beyond these.
+    fn smallest(&self, mask: u32) -> Option<&Arc<RuntimeContext>> {
+        let fitting = self.runtimes.iter().filter(|(set, _)| *set & mask == mask);
+        fitting
+            .min_by_key(|(set, _)| set.count_ones())
+            .map(|(_, runtime)| runtime)
     }
 
     pub(crate) fn context(&self) -> &Context {
@@ -114,7 +122,10 @@ impl Preloaded {
     }
 
     pub(crate) fn runtime(&self, mask: u32) -> Arc<RuntimeContext> {
-        self.runtimes[&mask].clone()
+        let runtime = self.smallest(mask);
+        runtime
+            .expect("a job whose modules no set has was refused")
+            .clone()
     }
 
     pub(crate) fn collector(&self, mask: u32) -> Collector {

@@ -27,6 +27,8 @@ pub struct Session {
     /// What the function was given, by the names of its parameters.
     pub arguments: Vec<(String, Value)>,
     pub random: Random,
+    /// Outside the jail: what the server would be asked for can be done here.
+    pub is_native: bool,
     /// Once set, the execution is over, whatever the virtual machine says.
     pub fatal: Option<Fatal>,
     /// Nanoseconds since 1970 as the script sees them: they move only by replies.
@@ -48,6 +50,7 @@ impl Session {
             environment: std::mem::take(&mut start.environment),
             arguments: Vec::new(),
             random: Random::new(&start.seed),
+            is_native: false,
             fatal: None,
             time_ns: start.start_time_ns,
             calls_made: 0,
