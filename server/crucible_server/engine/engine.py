@@ -133,7 +133,10 @@ class Engine:
     def isolation_layers(self) -> list[server_info_pb2.IsolationLayer]:
         """What confines scripts, what acts for them, and what there is outside of the jail."""
         files = self.files.layers if self.files is not None else ()
-        return [*self.interpreter.ready.layers, *files, *self.development.ready.layers]
+        outside = list(self.development.ready.layers)
+        if self.no_development:
+            outside.append(server_info_pb2.IsolationLayer(name="development", detail=self.no_development))
+        return [*self.interpreter.ready.layers, *files, *outside]
 
     # -- life of the service
 
@@ -159,6 +162,7 @@ class Engine:
         except ServiceError as error:
             # The other levels need nothing of it.
             self.no_development = error.message
+            await self.development.stop()
             log.error("development_refused", reason=error.message)
         else:
             log.info("development_enabled", zygote_pid=self.development.zygote_pid)

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use super::fork::{self, Forked};
 use super::options::Options;
-use super::{control, limits, log, ready, service};
+use super::{control, limits, log, processes, ready, service};
 use crate::child::{Preloaded, Sets};
 use crate::exit;
 use crate::frames::v1::IsolationLayer;
@@ -88,6 +88,7 @@ pub struct Open {
     /// Of the zygote itself: readable once it is gone.
     zygote: OwnedFd,
     namespaces: libc::c_int,
+    max_processes: u64,
 }
 
 impl Open {
@@ -100,6 +101,8 @@ impl Open {
         Ok(Open {
             zygote: pidfd_of(unsafe { libc::getpid() })?,
             namespaces: libc::CLONE_NEWPID | mount,
+            // In the namespace, where nobody but its children is counted.
+            max_processes: processes::bound()?,
         })
     }
 
@@ -117,7 +120,8 @@ impl Open {
             required: false,
             detail: format!(
                 "scripts of the Development level run outside the jail as user {uid}; each has a pid namespace of its own, \
-                 which ends whatever it starts together with it, and {proc}"
+                 which ends whatever it starts together with it, and {proc}; all together have at most {} processes",
+                self.max_processes
             ),
         }
     }

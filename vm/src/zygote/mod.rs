@@ -9,6 +9,7 @@ mod limits;
 mod log;
 mod moments;
 mod options;
+mod processes;
 mod service;
 mod setup;
 
