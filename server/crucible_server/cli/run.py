@@ -22,7 +22,7 @@ def run(
     timeout: Annotated[
         str | None, typer.Option(metavar="TIME", help="How long it may run, such as 500ms, 5s, 2m.")
     ] = None,
-    cwd: Annotated[
+    working_directory: Annotated[
         str | None,
         typer.Option(metavar="FOLDER", help="Run in this folder of the server's machine; level development only."),
     ] = None,
@@ -48,7 +48,7 @@ def run(
         function=function,
         level=level,
         timeout=timeout,
-        cwd=cwd,
+        working_directory=working_directory,
         server=server,
         detach=detach,
         as_json=as_json,

@@ -35,7 +35,7 @@ def run_script(
     function: str,
     level: Level,
     timeout: str | None,
-    cwd: str | None,
+    working_directory: str | None,
     server: str | None,
     detach: bool,
     as_json: bool,
@@ -48,12 +48,16 @@ def run_script(
         security_context=security_pb2.SecurityContext(security_level=level_number(level)),
         timeout=duration(timeout) if timeout else None,
         detached=detach,
-        # A server of its own is on this machine, where a relative path means something.
-        working_directory=os.path.abspath(cwd) if cwd and server is None else cwd or "",
+        working_directory=_place(working_directory, server),
     )
     with Spinner(enabled=not as_json) as spinner:
         output = JsonOutput() if as_json else TextOutput(spinner)
         return complete(_run(read_source(file), context, output, spinner, server))
+
+
+def _place(folder: str | None, server: str | None) -> str:
+    # A server of its own is on this machine, where a relative path means something.
+    return os.path.abspath(folder) if folder and server is None else folder or ""
 
 
 async def _run(
