@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -12,13 +13,14 @@ from pathlib import Path
 import pytest
 
 import crucible
+from crucible.requests import Limits
 from tests.development.conftest import StartOpen, user_of
 from tests.development.trees import START, jailed_zygote, marked, new_mark, open_zygote, wait_none, wait_up
 from tests.engine.processes import PATIENCE, exists, wait_gone, wait_until
 from tests.servers import RunningServer, children_of
 
 SLEEP = START + "pub async fn main(mark) { start_tree(mark).await?; process::run(`sleep`, [`1000`], #{}).await }"
-ENDS = {
+ENDS: dict[str, tuple[str, Limits, str | None]] = {
     "by its value": ("1", {}, None),
     "by an Err": ("Err(`no`)", {}, "RETURNED_ERR"),
     "by a panic": ("panic!(`no`)", {}, "PANIC"),
@@ -162,10 +164,8 @@ def test_ending_the_server(start_open: StartOpen, mark: str, user: str, how: str
 
 
 def _run_and_forget(client: crucible.Client, mark: str) -> None:
-    try:
+    with contextlib.suppress(crucible.CrucibleError):
         client.run(SLEEP, level="development", args={"mark": mark}, check=False)
-    except crucible.CrucibleError:
-        pass
 
 
 def test_no_time_limit(open_client: crucible.Client) -> None:

@@ -1,4 +1,4 @@
-"""`crucible::fs` outside the jail: the files of the machine, by their own paths, with the rights of the scripts' user."""
+"""`crucible::fs` outside the jail: the machine's own files and paths, with the rights of the scripts' user."""
 
 from __future__ import annotations
 
@@ -227,4 +227,4 @@ def test_other_levels_have_no_files(open_client: crucible.Client) -> None:
     script = open_client.compile(source, level="development")
     for level in ("safe", "production"):
         with pytest.raises(crucible.SecurityViolation, match="DEVELOPMENT always"):
-            open_client.run(script, level=level)  # type: ignore[arg-type]
+            open_client.run(script, level=level)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import threading
@@ -56,11 +57,8 @@ def _accept(listener: socket.socket, behave: Callable[[socket.socket], object]) 
 
 def _behave(connection: socket.socket, behave: Callable[[socket.socket], object]) -> None:
     connection.settimeout(LATE)
-    with connection:
-        try:
-            behave(connection)
-        except OSError:
-            pass
+    with connection, contextlib.suppress(OSError):
+        behave(connection)
 
 
 def echo(connection: socket.socket) -> None:

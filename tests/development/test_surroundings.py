@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 import crucible
+from crucible.requests import Level
 from tests.development.conftest import StartOpen
 
 PWD = 'pub async fn main() { crucible::process::run("pwd", [], #{}).await?.stdout.trim() }'
 ENV = 'pub async fn main(env) { crucible::process::run("env", [], env).await?.stdout }'
 
 
-def refused(client: crucible.Client, directory: str, level: crucible.Level = "development") -> str:
+def refused(client: crucible.Client, directory: str, level: Level = "development") -> str:
     with pytest.raises(crucible.CrucibleError) as raised:
         client.run(PWD, level=level, working_directory=directory)
     assert not isinstance(raised.value, crucible.ExecutionFailed)
@@ -97,7 +98,7 @@ class TestWorkingDirectory:
         assert f"scripts run as user {script_user}" in message
 
     @pytest.mark.parametrize("level", ["safe", "production"])
-    def test_other_levels_have_none(self, open_client: crucible.Client, level: crucible.Level) -> None:
+    def test_other_levels_have_none(self, open_client: crucible.Client, level: Level) -> None:
         for path in ("/", "/tmp", "relative"):
             assert "scripts have no file system outside DEVELOPMENT" in refused(open_client, path, level)
 

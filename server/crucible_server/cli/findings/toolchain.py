@@ -47,7 +47,7 @@ def _start(vm_path: Path) -> Iterator[Finding]:
     from crucible_server.engine.zygote import PROTOCOL_VERSION
     from crucible_server.errors import ServiceError
 
-    with _standard_error() as said:
+    with standard_error() as said:
         try:
             ready = asyncio.run(_ready(vm_path))
         except ServiceError as error:
@@ -87,7 +87,7 @@ async def _ready(vm_path: Path) -> zygote_pb2.Ready:
 
 
 @contextmanager
-def _standard_error() -> Iterator[BinaryIO]:
+def standard_error() -> Iterator[BinaryIO]:
     """Keeps what the interpreter writes to standard error, which it shares with us."""
     sys.stderr.flush()
     kept = os.dup(2)
