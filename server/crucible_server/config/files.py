@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationInfo, field_validator
 
-from .quantities import Bytes
+from .quantities import Bytes, Seconds
 
 _MIB = 1024 * 1024
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -60,6 +60,12 @@ class FilesConfig(BaseModel):
     """Of all executions together; others wait."""
     max_execution_bytes: Bytes = ByteSize(256 * _MIB)
     """What one execution may read and write in all."""
+    call_timeout: Seconds = Field(default=30.0, le=3600.0)
+    """Of one call, in seconds: a broker that takes longer is killed and started again."""
+    uid: int | None = Field(default=None, gt=0, lt=2**32 - 1)
+    """The user that the broker becomes; for a server of root alone. None stays what the server is."""
+    gid: int | None = Field(default=None, gt=0, lt=2**32 - 1)
+    """Its group; None is the number of the user."""
 
     @field_validator("roots")
     @classmethod
