@@ -174,6 +174,14 @@ pub fn rename(roots: &Roots, request: &RenamePath) -> Answer {
         ));
     }
     let (from, to): (Place, Place) = (roots.writable_place(from)?, roots.writable_place(to)?);
+    match FileType::from_raw_mode(from.stat().map_err(said)?.st_mode) {
+        FileType::RegularFile | FileType::Directory => {}
+        _ => {
+            return Err(Failure::new(
+                "expected a file or a directory, got a link, a device, a pipe or a socket",
+            ))
+        }
+    }
     let flags = RenameFlags::empty();
     rustix::fs::renameat_with(&from.folder, &from.name, &to.folder, &to.name, flags).map_err(
         |error| match error {
