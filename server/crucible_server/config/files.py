@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import permutations
 from pathlib import Path
 from typing import Literal
 
@@ -73,6 +74,11 @@ class FilesConfig(BaseModel):
         for name in value:
             if not _NAME.fullmatch(name):
                 raise ValueError(f"expected names of at most 64 letters, digits, `_` and `-`, got {name[:80]!r}")
+        for (name, root), (other, inner) in permutations(value.items(), 2):
+            if inner.path.resolve().is_relative_to(root.path.resolve()):
+                raise ValueError(
+                    f"expected roots apart from each other, but `{other}` lies in `{name}`, whose access would hold for it"
+                )
         if info.data.get("allow_file_access") and not value:
             raise ValueError(
                 "expected at least one root with `allow_file_access`: [engine.files.roots.NAME] with a path"
