@@ -57,9 +57,6 @@ class Files:
         """Starts the broker. Raises ServiceError when it cannot be had, or cannot be confined."""
         await self._start_broker()
         self._is_started = True
-        for layer in self.layers:
-            if not layer.active:
-                log.warning("isolation_layer_missing", layer=layer.name, reason=layer.detail)
 
     async def _start_broker(self) -> None:
         broker = Broker(self._vm_path, self._max_frame_bytes, self._on_death)
