@@ -135,7 +135,9 @@ def test_a_key_of_a_root_that_is_wrong_is_named(tmp_path: Path, line: str, words
     assert words in problem(tmp_path, ROOT.format(path="BASE/r") + line + "\n")
 
 
-@pytest.mark.parametrize(("root", "own"), [("BASE/data", "BASE/data"), ("BASE", "BASE/data"), ("BASE/data/r", "BASE/data")])
+@pytest.mark.parametrize(
+    ("root", "own"), [("BASE/data", "BASE/data"), ("BASE", "BASE/data"), ("BASE/data/r", "BASE/data")]
+)
 def test_what_is_the_servers_own_lies_apart_from_the_roots(tmp_path: Path, root: str, own: str) -> None:
     (tmp_path / "data" / "r").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "data")

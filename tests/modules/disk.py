@@ -135,7 +135,7 @@ class RawBroker:
         )
         theirs.close()
         self._sent = 0
-        sizes = {"max_file_bytes": 1 << 20, "max_read_bytes": 1 << 20, "max_list_entries": 100} | bounds
+        sizes: Any = {"max_file_bytes": 1 << 20, "max_read_bytes": 1 << 20, "max_list_entries": 100} | bounds
         setup = broker_pb2.BrokerSetup(protocol_version=1, **sizes)
         for number, (path, is_writable) in enumerate(roots):
             setup.roots.add(name=f"r{number}", path=str(path), is_writable=is_writable)

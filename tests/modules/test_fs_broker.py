@@ -222,9 +222,8 @@ def test_the_broker_is_confined(disk: Disk) -> None:
         assert len(others) <= 3, opened
         assert Path(f"/proc/{pid}/environ").read_bytes() == b""
     assert os.readlink(f"/proc/{pid}/cwd") == "/"
-    limits = dict(
-        (line[:26].strip(), line[26:].split()[1]) for line in Path(f"/proc/{pid}/limits").read_text().splitlines()[1:]
-    )
+    lines = Path(f"/proc/{pid}/limits").read_text().splitlines()[1:]
+    limits = {line[:26].strip(): line[26:].split()[1] for line in lines}
     assert limits["Max file size"] == str(16 << 20)
     assert limits["Max processes"] == limits["Max core file size"] == "0"
     assert int(limits["Max open files"]) < 64
@@ -272,7 +271,8 @@ def test_without_files_there_is_no_broker(tmp_path: Path) -> None:
 
 def test_it_answers_nothing_before_it_is_confined(tmp_path: Path) -> None:
     with RawBroker((tmp_path, True)) as broker:
-        broker.send_bytes(broker_pb2.BrokerRequest(request_id=1, list=broker_pb2.ListFolder(at=at(""))).SerializeToString())
+        request = broker_pb2.BrokerRequest(request_id=1, list=broker_pb2.ListFolder(at=at("")))
+        broker.send_bytes(request.SerializeToString())
         with pytest.raises(EOFError):
             broker.receive()
         assert broker.process.wait(10) != 0
@@ -362,7 +362,8 @@ def test_what_it_cannot_set_up_it_says(tmp_path: Path, change: dict[str, Any], w
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--control-fd"], ["--control-fd", "0"], ["--control-fd", "999"], ["--control-fd", "x"], ["-x", "3"]]
+    "arguments",
+    [[], ["--control-fd"], ["--control-fd", "0"], ["--control-fd", "999"], ["--control-fd", "x"], ["-x", "3"]],
 )
 def test_its_command_line_is_checked(arguments: list[str]) -> None:
     ran = subprocess.run([VM, "broker", *arguments], capture_output=True, text=True, timeout=20, check=False)

@@ -77,7 +77,8 @@ class FilesConfig(BaseModel):
         for (name, root), (other, inner) in permutations(value.items(), 2):
             if inner.path.resolve().is_relative_to(root.path.resolve()):
                 raise ValueError(
-                    f"expected roots apart from each other, but `{other}` lies in `{name}`, whose access would hold for it"
+                    f"expected roots apart from each other, but `{other}` lies in `{name}`, whose access would hold "
+                    "for it"
                 )
         if info.data.get("allow_file_access") and not value:
             raise ValueError(
