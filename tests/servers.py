@@ -120,6 +120,10 @@ class RunningServer:
                 raise
 
 
+def _name(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
 def as_user(user: int | None) -> dict[str, Any]:
     """Arguments for subprocess that start a program as this user and group; nothing for None."""
     return {} if user is None else {"user": user, "group": user, "extra_groups": ()}
@@ -134,10 +138,6 @@ def python_of(user: int) -> str:
             continue
         return python
     pytest.skip(f"there is no Python {sys.version_info.major}.{sys.version_info.minor} that user {user} may execute")
-
-
-def _name(pid: int) -> str:
-    return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 def children_of(pid: int) -> list[int]:

@@ -9,7 +9,6 @@ import socket
 import struct
 import subprocess
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -49,8 +48,8 @@ class Disk:
     base: Path
     settings: dict[str, Any] = field(default_factory=dict)
     """Of [engine.files], besides the roots."""
-    prefix: Sequence[str] = ()
-    """What the command of the server is preceded by."""
+    user: int | None = None
+    """User to run the server as, when the tests run as root."""
 
     def __post_init__(self) -> None:
         self.root, self.read_only, self.outside = (self.base / name for name in ("root", "read-only", "outside"))
@@ -58,7 +57,7 @@ class Disk:
             folder.mkdir(parents=True, exist_ok=True)
         (self.outside / "secret").write_bytes(SECRET)
         (self.read_only / "known").write_text("read me")
-        self.server = RunningServer(self.base / "data", self.environment(), prefix=self.prefix)
+        self.server = RunningServer(self.base / "data", self.environment(), user=self.user)
 
     def environment(self) -> dict[str, str]:
         """The server's settings as variables."""
@@ -136,7 +135,7 @@ class RawBroker:
         )
         theirs.close()
         self._sent = 0
-        sizes = {"max_file_bytes": 1 << 20, "max_read_bytes": 1 << 20, "max_list_entries": 100} | bounds
+        sizes: Any = {"max_file_bytes": 1 << 20, "max_read_bytes": 1 << 20, "max_list_entries": 100} | bounds
         setup = broker_pb2.BrokerSetup(protocol_version=1, **sizes)
         for number, (path, is_writable) in enumerate(roots):
             setup.roots.add(name=f"r{number}", path=str(path), is_writable=is_writable)

@@ -65,9 +65,13 @@ def test_large_files_go_in_parts(disk: Disk) -> None:
     assert result.value == 5 * MIB
     assert (disk.root / "copy").read_bytes() == (disk.root / "big").read_bytes()
     assert result.message.resource_usage.file_io_bytes == 10 * MIB
-    too_much = 'pub async fn main() { let s = "0123456789abcdef"; for _ in 0..16 { s = `${s}${s}`; } ' + (
-        'crucible::fs::write("data/f", s).await }'
-    )
+    too_much = """
+    pub async fn main() {
+        let text = "0123456789abcdef";
+        for _ in 0..16 { text = `${text}${text}`; }
+        crucible::fs::write("data/f", text).await
+    }
+    """
     with pytest.raises(crucible.ExecutionFailed, match="send less at once"):
         disk.run(too_much)
     assert not (disk.root / "f").exists()
@@ -284,6 +288,9 @@ def test_byte_code_of_a_server_with_files_is_not_run_without(tmp_path: Path) -> 
         (disk.root / "f").write_text("x")
         script = disk.client.compile(source, level="production")
         assert disk.client.run(script, level="production").value == "x"
-    with RunningServer(tmp_path / "data") as server, crucible.Client(server.address) as client:
-        with pytest.raises(crucible.SecurityViolation):
-            client.run(script, level="production")
+    with (
+        RunningServer(tmp_path / "data") as server,
+        crucible.Client(server.address) as client,
+        pytest.raises(crucible.SecurityViolation),
+    ):
+        client.run(script, level="production")

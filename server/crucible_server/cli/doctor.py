@@ -40,7 +40,7 @@ def doctor(config: ConfigOption = None, data_dir: DataDirOption = None, as_json:
 
 
 def _examine(file: Path | None, data_dir: Path | None) -> list[Finding]:
-    from crucible_server.cli.findings import development, kernel, machine, server, storage, toolchain
+    from crucible_server.cli.findings import development, files, kernel, machine, server, storage, toolchain
     from crucible_server.cli.findings.finding import bounded
 
     overrides = {} if data_dir is None else {"data_dir": data_dir}
@@ -50,6 +50,7 @@ def _examine(file: Path | None, data_dir: Path | None) -> list[Finding]:
     found += bounded(kernel.GROUP, kernel.look)
     found += bounded(machine.GROUP, lambda: machine.look(config))
     if config is not None:
+        found += files.look(config)
         found += bounded(storage.GROUP, lambda: storage.look(config))
         found += bounded(server.GROUP, lambda: server.look_at_address(config))
     return found

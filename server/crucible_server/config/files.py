@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import permutations
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationInfo, field_validator
 
-from .quantities import Bytes
+from .quantities import Bytes, Seconds
 
 _MIB = 1024 * 1024
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -60,6 +61,12 @@ class FilesConfig(BaseModel):
     """Of all executions together; others wait."""
     max_execution_bytes: Bytes = ByteSize(256 * _MIB)
     """What one execution may read and write in all."""
+    call_timeout: Seconds = Field(default=30.0, le=3600.0)
+    """Of one call, in seconds: a broker that takes longer is killed and started again."""
+    uid: int | None = Field(default=None, gt=0, lt=2**32 - 1)
+    """The user that the broker becomes; for a server of root alone. None stays what the server is."""
+    gid: int | None = Field(default=None, gt=0, lt=2**32 - 1)
+    """Its group; None is the number of the user."""
 
     @field_validator("roots")
     @classmethod
@@ -67,6 +74,12 @@ class FilesConfig(BaseModel):
         for name in value:
             if not _NAME.fullmatch(name):
                 raise ValueError(f"expected names of at most 64 letters, digits, `_` and `-`, got {name[:80]!r}")
+        for (name, root), (other, inner) in permutations(value.items(), 2):
+            if inner.path.resolve().is_relative_to(root.path.resolve()):
+                raise ValueError(
+                    f"expected roots apart from each other, but `{other}` lies in `{name}`, whose access would hold "
+                    "for it"
+                )
         if info.data.get("allow_file_access") and not value:
             raise ValueError(
                 "expected at least one root with `allow_file_access`: [engine.files.roots.NAME] with a path"

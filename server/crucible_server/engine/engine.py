@@ -147,6 +147,9 @@ class Engine:
             await self._start_development()
         if self.files is not None:
             await self.files.start()
+            for layer in self.files.layers:
+                if not layer.active:
+                    log.warning("isolation_layer_missing", layer=layer.name, reason=layer.detail)
         now = time.time_ns()
         interrupted = await self.store.interrupt_unfinished(
             now, results.interrupted, now + self._settings.retention.executions_ns

@@ -144,6 +144,12 @@ class Broker:
             self._process.send_signal(signal.SIGKILL)
         self._died()
 
+    async def gone(self) -> None:
+        """Waits until a process that was killed is no more."""
+        # Nothing says when it can be reaped: its socket closes a moment before.
+        while self._process is not None and self._process.poll() is None:  # noqa: ASYNC110
+            await asyncio.sleep(_STOP_STEP)
+
     async def stop(self) -> None:
         """Closes the socket, lets it finish what it has begun, and waits until it is gone."""
         process = self._process
@@ -155,8 +161,9 @@ class Broker:
                     break
                 await asyncio.sleep(_STOP_STEP)
         self.kill()
-        if process is not None:
-            process.wait()
+        # One that a disk holds back ends when the disk does.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.gone(), _STOP_STEPS * _STOP_STEP)
         if self._receiving is not None:
             self._receiving.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -172,13 +179,7 @@ class Broker:
         for reply in waiting:
             if not reply.done():
                 reply.set_exception(BrokerLostError())
-        self._reap()
         self._on_death(self)
-
-    def _reap(self) -> None:
-        # Its socket closes a moment before it can be reaped.
-        if self._process is not None and self._process.poll() is None:
-            asyncio.get_running_loop().call_later(0.05, self._reap)
 
 
 def _cannot_start(why: str) -> ServiceError:

@@ -57,9 +57,6 @@ class Files:
         """Starts the broker. Raises ServiceError when it cannot be had, or cannot be confined."""
         await self._start_broker()
         self._is_started = True
-        for layer in self.layers:
-            if not layer.active:
-                log.warning("isolation_layer_missing", layer=layer.name, reason=layer.detail)
 
     async def _start_broker(self) -> None:
         broker = Broker(self._vm_path, self._max_frame_bytes, self._on_death)
@@ -78,6 +75,8 @@ class Files:
             max_file_bytes=config.max_file_bytes,
             max_read_bytes=config.max_read_bytes,
             max_list_entries=config.max_list_entries,
+            uid=config.uid or 0,
+            gid=config.gid or config.uid or 0,
         )
         for name, root in config.roots.items():
             setup.roots.add(name=name, path=str(root.path), is_writable=root.access == "write")
@@ -97,6 +96,9 @@ class Files:
     async def _restart(self) -> None:
         backoff = 0.05
         while not self._is_stopped:
+            if self._broker is not None:
+                # Where a disk hangs, a process cannot be killed either: another one would only hang beside it.
+                await self._broker.gone()
             started = time.monotonic()
             try:
                 await self._start_broker()
@@ -163,7 +165,16 @@ class Files:
             # Not when the script goes away: what it has asked for is still being done.
             future.add_done_callback(lambda _: self._slots.release())
             try:
-                reply = await asyncio.shield(future)
+                # A broker that is stuck is no use to anybody: the next one may be better off.
+                async with asyncio.timeout(self.config.call_timeout):
+                    reply = await asyncio.shield(future)
+            except TimeoutError:
+                log.error("broker_stalled", pid=broker.pid, seconds=self.config.call_timeout)
+                broker.kill()
+                raise FileRefusedError(
+                    f"{where}: the file broker did not answer within {self.config.call_timeout:g} s (the server's "
+                    "call_timeout) and was ended; what was asked for may be done or not"
+                ) from None
             except BrokerLostError:
                 raise FileRefusedError(
                     f"{where}: the file broker died while it was at this, which may be done or not; try again"

@@ -20,6 +20,8 @@ const LANDLOCK: ABI = ABI::V6;
 const DATA_BYTES: u64 = 64 << 20;
 /// Standard streams, two ends of the socket, and what the workers have open.
 const DESCRIPTORS: u64 = 8 + WORKERS as u64 * 6;
+/// A name of the longest kind with what keeps it.
+const ENTRY_BYTES: u64 = 400;
 const LAST_CAPABILITY: u64 = 63;
 
 /// Dies with the server, and holds nothing of it but the socket.
@@ -40,20 +42,19 @@ pub fn leave_server(control: RawFd) -> Result<(), String> {
         }
         libc::syscall(libc::SYS_close_range, control + 1, libc::c_uint::MAX, 0);
     }
-    prctl(
-        "PR_SET_PDEATHSIG",
-        libc::PR_SET_PDEATHSIG,
-        libc::SIGKILL as u64,
-    )?;
-    prctl("PR_SET_DUMPABLE", libc::PR_SET_DUMPABLE, 0)?;
+    die_with_server()?;
     prctl("PR_SET_NO_NEW_PRIVS", libc::PR_SET_NO_NEW_PRIVS, 1)
 }
 
-/// Keeps the user, without any capability: files are then reached as far as their owner and mode let that user, also
-/// when it is root.
+/// Becomes the user that the operator chose, without any capability: files are then reached as far as their owner and
+/// mode let that user, also when it is root.
 pub fn give_up_rights(setup: &BrokerSetup) -> Result<(), String> {
+    become_user(setup.uid, setup.gid)?;
     drop_capabilities()?;
-    let transfers = setup.max_read_bytes.saturating_mul(3 * WORKERS as u64);
+    let reply = setup
+        .max_read_bytes
+        .max(u64::from(setup.max_list_entries) * ENTRY_BYTES);
+    let transfers = reply.saturating_mul(3 * WORKERS as u64);
     let roots = setup.roots.len() as u64;
     for (name, resource, value) in [
         ("RLIMIT_FSIZE", libc::RLIMIT_FSIZE, setup.max_file_bytes),
@@ -66,6 +67,43 @@ pub fn give_up_rights(setup: &BrokerSetup) -> Result<(), String> {
         lower(name, resource, value)?;
     }
     Ok(())
+}
+
+fn become_user(uid: u32, gid: u32) -> Result<(), String> {
+    // SAFETY: geteuid takes nothing and cannot fail.
+    let own = unsafe { libc::geteuid() };
+    if uid == 0 || uid == own {
+        return Ok(());
+    }
+    if own != 0 {
+        return Err(format!(
+            "expected to run as user {uid} (uid), but the server is user {own}: only root may become another"
+        ));
+    }
+    // SAFETY: numbers, and an empty list.
+    unsafe {
+        for (name, result) in [
+            ("setgroups", libc::setgroups(0, std::ptr::null())),
+            ("setresgid", libc::setresgid(gid, gid, gid)),
+            ("setresuid", libc::setresuid(uid, uid, uid)),
+        ] {
+            if result != 0 {
+                let error = Error::last_os_error();
+                return Err(format!("cannot become user {uid}: {name}: {error}"));
+            }
+        }
+    }
+    // Cleared by the change of user.
+    die_with_server()
+}
+
+fn die_with_server() -> Result<(), String> {
+    prctl(
+        "PR_SET_PDEATHSIG",
+        libc::PR_SET_PDEATHSIG,
+        libc::SIGKILL as u64,
+    )?;
+    prctl("PR_SET_DUMPABLE", libc::PR_SET_DUMPABLE, 0)
 }
 
 fn lower(name: &str, resource: libc::__rlimit_resource_t, value: u64) -> Result<(), String> {
@@ -140,6 +178,19 @@ pub fn restrict(roots: &Roots) -> Result<Vec<IsolationLayer>, String> {
             "this kernel has no Landlock: paths are kept below the roots by openat2 alone",
         ),
     };
+    // SAFETY: geteuid takes nothing and cannot fail.
+    let uid = unsafe { libc::geteuid() };
+    if uid == 0 && !active {
+        return Err(
+            "expected Landlock, or an unprivileged user: this kernel has none, and root owns most of the machine; set \
+             `uid` in [engine.files] to the user that the roots belong to"
+                .to_owned(),
+        );
+    }
+    let user = match uid {
+        0 => "it is root, without capabilities: give the roots to an ordinary user and set `uid` in [engine.files]".to_owned(),
+        _ => format!("it is user {uid}"),
+    };
     Ok(vec![
         layer(
             "file_broker",
@@ -149,6 +200,7 @@ pub fn restrict(roots: &Roots) -> Result<Vec<IsolationLayer>, String> {
              allow-list of system calls",
         ),
         layer("file_broker_landlock", active, false, detail),
+        layer("file_broker_uid", uid != 0, false, &user),
     ])
 }
 

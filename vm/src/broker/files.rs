@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
@@ -87,7 +87,14 @@ fn append(roots: &Roots, place: &Place, data: &[u8]) -> Result<(), Failure> {
     let _only_one = roots.appending.lock();
     let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
     let mut file = place.open_file(flags, NEW_FILE)?;
-    let before = file.metadata().map_err(said_io)?.len();
+    let metadata = file.metadata().map_err(said_io)?;
+    // Its other names may be anywhere. To replace it gives this name a file of its own.
+    if metadata.nlink() > 1 {
+        return Err(Failure::new(
+            "the file has other names (hard links), which would change too; write it as a whole instead",
+        ));
+    }
+    let before = metadata.len();
     check_size(roots, before.saturating_add(data.len() as u64))?;
     let Err(error) = file.write_all(data) else {
         return Ok(());

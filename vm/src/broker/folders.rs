@@ -1,6 +1,7 @@
 //! What is done to names: listed, looked at, made, removed, renamed.
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 
 use rustix::fs::{AtFlags, FileType, Mode, RawDir, RenameFlags, Stat};
 use rustix::io::Errno;
@@ -130,8 +131,38 @@ pub fn remove(roots: &Roots, request: &RemovePath) -> Answer {
         FileType::Directory => AtFlags::REMOVEDIR,
         _ => AtFlags::empty(),
     };
-    rustix::fs::unlinkat(&place.folder, &place.name, flags).map_err(said)?;
+    match rustix::fs::unlinkat(&place.folder, &place.name, flags) {
+        Err(Errno::NOTEMPTY) => {
+            sweep(&roots.folder(at(&request.at)?)?)?;
+            rustix::fs::unlinkat(&place.folder, &place.name, flags).map_err(said)?;
+        }
+        outcome => outcome.map_err(said)?,
+    }
     done()
+}
+
+/// Removes what writes left that were cut off; whoever sees nothing in a folder may remove it. Nothing is done where there
+/// is more.
+fn sweep(folder: &OwnedFd) -> Result<(), Failure> {
+    let mut buffer = Vec::with_capacity(BUFFER_BYTES);
+    let mut leftovers = Vec::new();
+    let mut entries = RawDir::new(folder, buffer.spare_capacity_mut());
+    while let Some(entry) = entries.next() {
+        let entry = entry.map_err(said)?;
+        let name = entry.file_name();
+        match name.to_bytes() {
+            b"." | b".." => {}
+            bytes if bytes.starts_with(TEMPORARY.as_bytes()) => leftovers.push(name.to_owned()),
+            _ => return Err(said(Errno::NOTEMPTY)),
+        }
+    }
+    for name in leftovers {
+        match rustix::fs::unlinkat(folder, &name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(said(error)),
+        }
+    }
+    Ok(())
 }
 
 /// Renames within a root.
@@ -143,6 +174,14 @@ pub fn rename(roots: &Roots, request: &RenamePath) -> Answer {
         ));
     }
     let (from, to): (Place, Place) = (roots.writable_place(from)?, roots.writable_place(to)?);
+    match FileType::from_raw_mode(from.stat().map_err(said)?.st_mode) {
+        FileType::RegularFile | FileType::Directory => {}
+        _ => {
+            return Err(Failure::new(
+                "expected a file or a directory, got a link, a device, a pipe or a socket",
+            ))
+        }
+    }
     let flags = RenameFlags::empty();
     rustix::fs::renameat_with(&from.folder, &from.name, &to.folder, &to.name, flags).map_err(
         |error| match error {

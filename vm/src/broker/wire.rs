@@ -90,3 +90,75 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::IntoRawFd;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::frames::vm::{broker_request::Request, BrokerDone, ListFolder};
+
+    fn pair() -> (UnixStream, Reader, Writer) {
+        let (ours, theirs) = UnixStream::pair().expect("a socket pair can be made");
+        let (reader, writer) = split(theirs.into_raw_fd()).expect("it is open");
+        (ours, reader, writer)
+    }
+
+    #[test]
+    fn frames_are_put_together_from_pieces() {
+        let (mut ours, mut reader, _writer) = pair();
+        let request = BrokerRequest {
+            request_id: 7,
+            request: Some(Request::List(ListFolder::default())),
+        };
+        let bytes = request.encode_to_vec();
+        let server = std::thread::spawn(move || {
+            let frame = [&(bytes.len() as u32).to_le_bytes()[..], &bytes].concat();
+            for piece in frame.chunks(1) {
+                ours.write_all(piece).expect("the broker reads");
+            }
+        });
+        assert_eq!(reader.receive(), Ok(Some(request)));
+        assert_eq!(reader.receive(), Ok(None));
+        server.join().expect("the server ends");
+    }
+
+    #[test]
+    fn what_is_no_frame_is_an_error() {
+        let (mut ours, mut reader, _writer) = pair();
+        ours.write_all(&[0xff; 4]).expect("it is written");
+        assert!(reader
+            .receive()
+            .is_err_and(|error| error.contains("at most")));
+        let (mut ours, mut reader, _writer) = pair();
+        ours.write_all(&[2, 0, 0, 0, 0x0a, 0xff])
+            .expect("it is written");
+        assert!(reader
+            .receive()
+            .is_err_and(|error| error.contains("BrokerRequest")));
+        // A server that dies in a frame has left, and that is all.
+        let (mut ours, mut reader, _writer) = pair();
+        ours.write_all(&[9, 0, 0, 0, 1]).expect("it is written");
+        drop(ours);
+        assert_eq!(reader.receive(), Ok(None));
+    }
+
+    #[test]
+    fn replies_are_framed() {
+        let (mut ours, _reader, writer) = pair();
+        writer.send(9, Outcome::Done(BrokerDone {}));
+        let mut header = [0; 4];
+        ours.read_exact(&mut header).expect("a header");
+        let mut bytes = vec![0; u32::from_le_bytes(header) as usize];
+        ours.read_exact(&mut bytes).expect("a reply");
+        let reply = BrokerReply::decode(&bytes[..]).expect("a BrokerReply");
+        assert_eq!(reply.request_id, 9);
+        assert_eq!(reply.outcome, Some(Outcome::Done(BrokerDone {})));
+    }
+
+    #[test]
+    fn a_descriptor_that_is_not_open_is_refused() {
+        assert!(split(999).is_err_and(|error| error.contains("999")));
+    }
+}

@@ -61,6 +61,12 @@ pub struct BrokerSetup {
     /// Entries of one listing.
     #[prost(uint32, tag = "5")]
     pub max_list_entries: u32,
+    /// User to become; 0 stays what the server is. Only root may name another than itself.
+    #[prost(uint32, tag = "6")]
+    pub uid: u32,
+    /// Group to become along with it.
+    #[prost(uint32, tag = "7")]
+    pub gid: u32,
 }
 /// A folder that scripts may reach.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -237,7 +237,12 @@ pub fn execute_with(
     mut start: Start,
     answer: &mut Answer<'_>,
 ) -> Finished {
-    let compiled = compile(source);
+    let modules = start.modules.clone();
+    let compiling = Start {
+        modules,
+        ..start_frame()
+    };
+    let compiled = compile_files(source, &[], compiling);
     assert!(!compiled.unit.is_empty(), "{}", compiled.rendered);
     start.job = Some(start::Job::Execute(ExecuteJob {
         unit: compiled.unit,

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from crucible.v1 import server_info_pb2 as crucible_dot_v1_dot_server__info__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63rucible/vm/v1/broker.proto\x12\x0e\x63rucible.vm.v1\x1a\x1d\x63rucible/v1/server_info.proto\"\xcd\x03\n\rBrokerRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\x04\x12,\n\x05setup\x18\x02 \x01(\x0b\x32\x1b.crucible.vm.v1.BrokerSetupH\x00\x12(\n\x04read\x18\x03 \x01(\x0b\x32\x18.crucible.vm.v1.ReadFileH\x00\x12*\n\x05write\x18\x04 \x01(\x0b\x32\x19.crucible.vm.v1.WriteFileH\x00\x12\x30\n\x08metadata\x18\x05 \x01(\x0b\x32\x1c.crucible.vm.v1.ReadMetadataH\x00\x12*\n\x04list\x18\x06 \x01(\x0b\x32\x1a.crucible.vm.v1.ListFolderH\x00\x12\x35\n\rcreate_folder\x18\x07 \x01(\x0b\x32\x1c.crucible.vm.v1.CreateFolderH\x00\x12,\n\x06remove\x18\x08 \x01(\x0b\x32\x1a.crucible.vm.v1.RemovePathH\x00\x12,\n\x06rename\x18\t \x01(\x0b\x32\x1a.crucible.vm.v1.RenamePathH\x00\x12(\n\x04\x63opy\x18\n \x01(\x0b\x32\x18.crucible.vm.v1.CopyFileH\x00\x42\t\n\x07request\"\x9c\x01\n\x0b\x42rokerSetup\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12)\n\x05roots\x18\x02 \x03(\x0b\x32\x1a.crucible.vm.v1.BrokerRoot\x12\x16\n\x0emax_file_bytes\x18\x03 \x01(\x04\x12\x16\n\x0emax_read_bytes\x18\x04 \x01(\x04\x12\x18\n\x10max_list_entries\x18\x05 \x01(\r\"=\n\nBrokerRoot\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x13\n\x0bis_writable\x18\x03 \x01(\x08\"&\n\x08\x46ilePath\x12\x0c\n\x04root\x18\x01 \x01(\r\x12\x0c\n\x04path\x18\x02 \x01(\t\"b\n\x08ReadFile\x12$\n\x02\x61t\x18\x01 \x01(\x0b\x32\x18.crucible.vm.v1.FilePath\x12\x0e\n\x06offset\x18\x02 \x01(\x04\x12\x0e\n\x06length\x18\x03 \x01(\x04\x12\x10\n\x08is_whole\x18\x04 \x01(\x08\"R\n\tWriteFile\x12$\n\x02\x61t\x18\x01 \x01(\x0b\x32\x18.crucible.vm.v1.FilePath\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x11\n\tis_append\x18\x03 \x01(\x08\"4\n\x0cReadMetadata\x12$\n\x02\x61t\x18\x01 \x01(\x0b\x32\x18.crucible.vm.v1.FilePath\"A\n\nListFolder\x12$\n\x02\x61t\x18\x01 \x01(\x0b\x32\x18.crucible.vm.v1.FilePath\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\"4\n\x0c\x43reateFolder\x12$\n\x02\x61t\x18\x01 \x01(\x0b\x32\x18.crucible.vm.v1.FilePath\"2\n\nRemovePath\x12$\n\x02\x61t\x18\x01 \x01(\x0b\x32\x18.crucible.vm.v1.FilePath\"X\n\nRenamePath\x12$\n\x02\x61t\x18\x01 \x01(\x0b\x32\x18.crucible.vm.v1.FilePath\x12$\n\x02to\x18\x02 \x01(\x0b\x32\x18.crucible.vm.v1.FilePath\"V\n\x08\x43opyFile\x12$\n\x02\x61t\x18\x01 \x01(\x0b\x32\x18.crucible.vm.v1.FilePath\x12$\n\x02to\x18\x02 \x01(\x0b\x32\x18.crucible.vm.v1.FilePath\"\xbe\x02\n\x0b\x42rokerReply\x12\x12\n\nrequest_id\x18\x01 \x01(\x04\x12,\n\x05ready\x18\x02 \x01(\x0b\x32\x1b.crucible.vm.v1.BrokerReadyH\x00\x12*\n\x04\x64one\x18\x03 \x01(\x0b\x32\x1a.crucible.vm.v1.BrokerDoneH\x00\x12\x0e\n\x04\x64\x61ta\x18\x04 \x01(\x0cH\x00\x12\x30\n\x08metadata\x18\x05 \x01(\x0b\x32\x1c.crucible.vm.v1.FileMetadataH\x00\x12\x30\n\x07\x65ntries\x18\x06 \x01(\x0b\x32\x1d.crucible.vm.v1.FolderEntriesH\x00\x12\x10\n\x06\x63opied\x18\x07 \x01(\x04H\x00\x12\x30\n\x07\x66\x61ilure\x18\x08 \x01(\x0b\x32\x1d.crucible.vm.v1.BrokerFailureH\x00\x42\t\n\x07outcome\"T\n\x0b\x42rokerReady\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12+\n\x06layers\x18\x02 \x03(\x0b\x32\x1b.crucible.v1.IsolationLayer\"\x0c\n\nBrokerDone\"Y\n\x0c\x46ileMetadata\x12\x0c\n\x04size\x18\x01 \x01(\x04\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.crucible.vm.v1.FileKind\x12\x13\n\x0bmodified_ns\x18\x03 \x01(\x03\"N\n\rFolderEntries\x12,\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1b.crucible.vm.v1.FolderEntry\x12\x0f\n\x07is_more\x18\x02 \x01(\x08\"C\n\x0b\x46olderEntry\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.crucible.vm.v1.FileKind\"4\n\rBrokerFailure\x12\x0f\n\x07message\x18\x01 \x01(\t\x12\x12\n\nis_missing\x18\x02 \x01(\x08*d\n\x08\x46ileKind\x12\x19\n\x15\x46ILE_KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x46ILE_KIND_FILE\x10\x01\x12\x14\n\x10\x46ILE_KIND_FOLDER\x10\x02\x12\x13\n\x0f\x46ILE_KIND_OTHER\x10\x03\x42l\n\x16\x64\x65v.cruciblerune.vm.v1P\x01Z?github.com/crucible-rune/crucible/clients/go/internal/vmv1;vmv1\xaa\x02\x0e\x43rucible.Vm.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63rucible/vm/v1/broker.proto\x12\x0e\x63rucible.vm.v1\x1a\x1d\x63rucible/v1/server_info.proto\"\xcd\x03\n\rBrokerRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\x04\x12,\n\x05setup\x18\x02 \x01(\x0b\x32\x1b.crucible.vm.v1.BrokerSetupH\x00\x12(\n\x04read\x18\x03 \x01(\x0b\x32\x18.crucible.vm.v1.ReadFileH\x00\x12*\n\x05write\x18\x04 \x01(\x0b\x32\x19.crucible.vm.v1.WriteFileH\x00\x12\x30\n\x08metadata\x18\x05 \x01(\x0b\x32\x1c.crucible.vm.v1.ReadMetadataH\x00\x12*\n\x04list\x18\x06 \x01(\x0b\x32\x1a.crucible.vm.v1.ListFolderH\x00\x12\x35\n\rcreate_folder\x18\x07 \x01(\x0b\x32\x1c.crucible.vm.v1.CreateFolderH\x00\x12,\n\x06remove\x18\x08 \x01(\x0b\x32\x1a.crucible.vm.v1.RemovePathH\x00\x12,\n\x06rename\x18\t \x01(\x0b\x32\x1a.crucible.vm.v1.RenamePathH\x00\x12(\n\x04\x63opy\x18\n \x01(\x0b\x32\x18.crucible.vm.v1.CopyFileH\x00\x42\t\n\x07request\"\xb6\x01\n\x0b\x42rokerSetup\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12)\n\x05roots\x18\x02 \x03(\x0b\x32\x1a.crucible.vm.v1.BrokerRoot\x12\x16\n\x0emax_file_bytes\x18\x03 \x01(\x04\x12\x16\n\x0emax_read_bytes\x18\x04 \x01(\x04\x12\x18\n\x10max_list_entries\x18\x05 \x01(\r\x12\x0b\n\x03uid\x18\x06 \x01(\r\x12\x0b\n\x03gid\x18\x07 \x01(\r\"=\n\nBrokerRoot\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x13\n\x0bis_writable\x18\x03 \x01(\x08\"&\n\x08\x46ilePath\x12\x0c\n\x04root\x18\x01 \x01(\r\x12\x0c\n\x04path\x18\x02 \x01(\t\"b\n\x08ReadFile\x12$\n\x02\x61t\x18\x01 \x01(\x0b\x32\x18.crucible.vm.v1.FilePath\x12\x0e\n\x06offset\x18\x02 \x01(\x04\x12\x0e\n\x06length\x18\x03 \x01(\x04\x12\x10\n\x08is_whole\x18\x04 \x01(\x08\"R\n\tWriteFile\x12$\n\x02\x61t\x18\x01 \x01(\x0b\x32\x18.crucible.vm.v1.FilePath\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x11\n\tis_append\x18\x03 \x01(\x08\"4\n\x0cReadMetadata\x12$\n\x02\x61t\x18\x01 \x01(\x0b\x32\x18.crucible.vm.v1.FilePath\"A\n\nListFolder\x12$\n\x02\x61t\x18\x01 \x01(\x0b\x32\x18.crucible.vm.v1.FilePath\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\"4\n\x0c\x43reateFolder\x12$\n\x02\x61t\x18\x01 \x01(\x0b\x32\x18.crucible.vm.v1.FilePath\"2\n\nRemovePath\x12$\n\x02\x61t\x18\x01 \x01(\x0b\x32\x18.crucible.vm.v1.FilePath\"X\n\nRenamePath\x12$\n\x02\x61t\x18\x01 \x01(\x0b\x32\x18.crucible.vm.v1.FilePath\x12$\n\x02to\x18\x02 \x01(\x0b\x32\x18.crucible.vm.v1.FilePath\"V\n\x08\x43opyFile\x12$\n\x02\x61t\x18\x01 \x01(\x0b\x32\x18.crucible.vm.v1.FilePath\x12$\n\x02to\x18\x02 \x01(\x0b\x32\x18.crucible.vm.v1.FilePath\"\xbe\x02\n\x0b\x42rokerReply\x12\x12\n\nrequest_id\x18\x01 \x01(\x04\x12,\n\x05ready\x18\x02 \x01(\x0b\x32\x1b.crucible.vm.v1.BrokerReadyH\x00\x12*\n\x04\x64one\x18\x03 \x01(\x0b\x32\x1a.crucible.vm.v1.BrokerDoneH\x00\x12\x0e\n\x04\x64\x61ta\x18\x04 \x01(\x0cH\x00\x12\x30\n\x08metadata\x18\x05 \x01(\x0b\x32\x1c.crucible.vm.v1.FileMetadataH\x00\x12\x30\n\x07\x65ntries\x18\x06 \x01(\x0b\x32\x1d.crucible.vm.v1.FolderEntriesH\x00\x12\x10\n\x06\x63opied\x18\x07 \x01(\x04H\x00\x12\x30\n\x07\x66\x61ilure\x18\x08 \x01(\x0b\x32\x1d.crucible.vm.v1.BrokerFailureH\x00\x42\t\n\x07outcome\"T\n\x0b\x42rokerReady\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12+\n\x06layers\x18\x02 \x03(\x0b\x32\x1b.crucible.v1.IsolationLayer\"\x0c\n\nBrokerDone\"Y\n\x0c\x46ileMetadata\x12\x0c\n\x04size\x18\x01 \x01(\x04\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.crucible.vm.v1.FileKind\x12\x13\n\x0bmodified_ns\x18\x03 \x01(\x03\"N\n\rFolderEntries\x12,\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1b.crucible.vm.v1.FolderEntry\x12\x0f\n\x07is_more\x18\x02 \x01(\x08\"C\n\x0b\x46olderEntry\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.crucible.vm.v1.FileKind\"4\n\rBrokerFailure\x12\x0f\n\x07message\x18\x01 \x01(\t\x12\x12\n\nis_missing\x18\x02 \x01(\x08*d\n\x08\x46ileKind\x12\x19\n\x15\x46ILE_KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x46ILE_KIND_FILE\x10\x01\x12\x14\n\x10\x46ILE_KIND_FOLDER\x10\x02\x12\x13\n\x0f\x46ILE_KIND_OTHER\x10\x03\x42l\n\x16\x64\x65v.cruciblerune.vm.v1P\x01Z?github.com/crucible-rune/crucible/clients/go/internal/vmv1;vmv1\xaa\x02\x0e\x43rucible.Vm.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,44 +33,44 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'crucible.vm.v1.broker_pb2',
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\026dev.cruciblerune.vm.v1P\001Z?github.com/crucible-rune/crucible/clients/go/internal/vmv1;vmv1\252\002\016Crucible.Vm.V1'
-  _globals['_FILEKIND']._serialized_start=2108
-  _globals['_FILEKIND']._serialized_end=2208
+  _globals['_FILEKIND']._serialized_start=2134
+  _globals['_FILEKIND']._serialized_end=2234
   _globals['_BROKERREQUEST']._serialized_start=79
   _globals['_BROKERREQUEST']._serialized_end=540
   _globals['_BROKERSETUP']._serialized_start=543
-  _globals['_BROKERSETUP']._serialized_end=699
-  _globals['_BROKERROOT']._serialized_start=701
-  _globals['_BROKERROOT']._serialized_end=762
-  _globals['_FILEPATH']._serialized_start=764
-  _globals['_FILEPATH']._serialized_end=802
-  _globals['_READFILE']._serialized_start=804
-  _globals['_READFILE']._serialized_end=902
-  _globals['_WRITEFILE']._serialized_start=904
-  _globals['_WRITEFILE']._serialized_end=986
-  _globals['_READMETADATA']._serialized_start=988
-  _globals['_READMETADATA']._serialized_end=1040
-  _globals['_LISTFOLDER']._serialized_start=1042
-  _globals['_LISTFOLDER']._serialized_end=1107
-  _globals['_CREATEFOLDER']._serialized_start=1109
-  _globals['_CREATEFOLDER']._serialized_end=1161
-  _globals['_REMOVEPATH']._serialized_start=1163
-  _globals['_REMOVEPATH']._serialized_end=1213
-  _globals['_RENAMEPATH']._serialized_start=1215
-  _globals['_RENAMEPATH']._serialized_end=1303
-  _globals['_COPYFILE']._serialized_start=1305
-  _globals['_COPYFILE']._serialized_end=1391
-  _globals['_BROKERREPLY']._serialized_start=1394
-  _globals['_BROKERREPLY']._serialized_end=1712
-  _globals['_BROKERREADY']._serialized_start=1714
-  _globals['_BROKERREADY']._serialized_end=1798
-  _globals['_BROKERDONE']._serialized_start=1800
-  _globals['_BROKERDONE']._serialized_end=1812
-  _globals['_FILEMETADATA']._serialized_start=1814
-  _globals['_FILEMETADATA']._serialized_end=1903
-  _globals['_FOLDERENTRIES']._serialized_start=1905
-  _globals['_FOLDERENTRIES']._serialized_end=1983
-  _globals['_FOLDERENTRY']._serialized_start=1985
-  _globals['_FOLDERENTRY']._serialized_end=2052
-  _globals['_BROKERFAILURE']._serialized_start=2054
-  _globals['_BROKERFAILURE']._serialized_end=2106
+  _globals['_BROKERSETUP']._serialized_end=725
+  _globals['_BROKERROOT']._serialized_start=727
+  _globals['_BROKERROOT']._serialized_end=788
+  _globals['_FILEPATH']._serialized_start=790
+  _globals['_FILEPATH']._serialized_end=828
+  _globals['_READFILE']._serialized_start=830
+  _globals['_READFILE']._serialized_end=928
+  _globals['_WRITEFILE']._serialized_start=930
+  _globals['_WRITEFILE']._serialized_end=1012
+  _globals['_READMETADATA']._serialized_start=1014
+  _globals['_READMETADATA']._serialized_end=1066
+  _globals['_LISTFOLDER']._serialized_start=1068
+  _globals['_LISTFOLDER']._serialized_end=1133
+  _globals['_CREATEFOLDER']._serialized_start=1135
+  _globals['_CREATEFOLDER']._serialized_end=1187
+  _globals['_REMOVEPATH']._serialized_start=1189
+  _globals['_REMOVEPATH']._serialized_end=1239
+  _globals['_RENAMEPATH']._serialized_start=1241
+  _globals['_RENAMEPATH']._serialized_end=1329
+  _globals['_COPYFILE']._serialized_start=1331
+  _globals['_COPYFILE']._serialized_end=1417
+  _globals['_BROKERREPLY']._serialized_start=1420
+  _globals['_BROKERREPLY']._serialized_end=1738
+  _globals['_BROKERREADY']._serialized_start=1740
+  _globals['_BROKERREADY']._serialized_end=1824
+  _globals['_BROKERDONE']._serialized_start=1826
+  _globals['_BROKERDONE']._serialized_end=1838
+  _globals['_FILEMETADATA']._serialized_start=1840
+  _globals['_FILEMETADATA']._serialized_end=1929
+  _globals['_FOLDERENTRIES']._serialized_start=1931
+  _globals['_FOLDERENTRIES']._serialized_end=2009
+  _globals['_FOLDERENTRY']._serialized_start=2011
+  _globals['_FOLDERENTRY']._serialized_end=2078
+  _globals['_BROKERFAILURE']._serialized_start=2080
+  _globals['_BROKERFAILURE']._serialized_end=2132
 # @@protoc_insertion_point(module_scope)

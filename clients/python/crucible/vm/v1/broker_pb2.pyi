@@ -44,18 +44,22 @@ class BrokerRequest(_message.Message):
     def __init__(self, request_id: _Optional[int] = ..., setup: _Optional[_Union[BrokerSetup, _Mapping]] = ..., read: _Optional[_Union[ReadFile, _Mapping]] = ..., write: _Optional[_Union[WriteFile, _Mapping]] = ..., metadata: _Optional[_Union[ReadMetadata, _Mapping]] = ..., list: _Optional[_Union[ListFolder, _Mapping]] = ..., create_folder: _Optional[_Union[CreateFolder, _Mapping]] = ..., remove: _Optional[_Union[RemovePath, _Mapping]] = ..., rename: _Optional[_Union[RenamePath, _Mapping]] = ..., copy: _Optional[_Union[CopyFile, _Mapping]] = ...) -> None: ...
 
 class BrokerSetup(_message.Message):
-    __slots__ = ("protocol_version", "roots", "max_file_bytes", "max_read_bytes", "max_list_entries")
+    __slots__ = ("protocol_version", "roots", "max_file_bytes", "max_read_bytes", "max_list_entries", "uid", "gid")
     PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
     ROOTS_FIELD_NUMBER: _ClassVar[int]
     MAX_FILE_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_READ_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_LIST_ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    UID_FIELD_NUMBER: _ClassVar[int]
+    GID_FIELD_NUMBER: _ClassVar[int]
     protocol_version: int
     roots: _containers.RepeatedCompositeFieldContainer[BrokerRoot]
     max_file_bytes: int
     max_read_bytes: int
     max_list_entries: int
-    def __init__(self, protocol_version: _Optional[int] = ..., roots: _Optional[_Iterable[_Union[BrokerRoot, _Mapping]]] = ..., max_file_bytes: _Optional[int] = ..., max_read_bytes: _Optional[int] = ..., max_list_entries: _Optional[int] = ...) -> None: ...
+    uid: int
+    gid: int
+    def __init__(self, protocol_version: _Optional[int] = ..., roots: _Optional[_Iterable[_Union[BrokerRoot, _Mapping]]] = ..., max_file_bytes: _Optional[int] = ..., max_read_bytes: _Optional[int] = ..., max_list_entries: _Optional[int] = ..., uid: _Optional[int] = ..., gid: _Optional[int] = ...) -> None: ...
 
 class BrokerRoot(_message.Message):
     __slots__ = ("name", "path", "is_writable")
