@@ -87,7 +87,7 @@ class RunningServer:
 
     def zygote_pid(self) -> int:
         """Process id of its zygote."""
-        (pid,) = children_of(self.pid)
+        (pid,) = [pid for pid in children_of(self.pid) if _name(pid) != "crucible-files"]
         return pid
 
     def terminate(self) -> int:
@@ -118,6 +118,10 @@ class RunningServer:
             except subprocess.TimeoutExpired:
                 self.kill()
                 raise
+
+
+def _name(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 def as_user(user: int | None) -> dict[str, Any]:

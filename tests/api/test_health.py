@@ -112,7 +112,7 @@ def test_levels_and_their_limits(client: crucible.Client) -> None:
     assert (production.limits.max_memory_bytes, production.limits.max_execution_time.seconds) == (100 * MIB, 30)
     development = levels[security_pb2.SECURITY_LEVEL_DEVELOPMENT]
     assert not development.enabled
-    assert "not available" in development.disabled_reason
+    assert "allow_development" in development.disabled_reason
 
 
 def test_limits_of_the_record_are_those_that_were_said(client: crucible.Client) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sqlite3
 import subprocess
@@ -62,6 +63,7 @@ def test_this_machine_can(crucible: Crucible, tmp_path: Path) -> None:
         ("kernel", "seccomp"),
         ("kernel", "pidfd"),
         ("kernel", "close_range"),
+        ("files", "access"),
         ("store", "place"),
         ("store", "key"),
         ("address", "listen"),
@@ -93,6 +95,23 @@ def test_a_layer_that_is_missing(crucible: Crucible, tmp_path: Path, layer: str)
     code, findings = examine(crucible, tmp_path, CRUCIBLE_REQUIRE_ISOLATION=f'["{layer}"]', **settings)
     assert (code, findings["isolation", layer]["status"]) == (3, "error")
     assert "require_isolation" in findings["isolation", layer]["advice"]
+
+
+def test_files_of_scripts(crucible: Crucible, tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    roots = json.dumps({"shared": {"path": str(tmp_path / "root"), "access": "write"}})
+    settings = {"CRUCIBLE_ENGINE__FILES__ALLOW_FILE_ACCESS": "true", "CRUCIBLE_ENGINE__FILES__ROOTS": roots}
+    code, findings = examine(crucible, tmp_path / "data", **settings)
+    assert code == 0
+    assert findings["files", "access"]["detail"] == f"scripts of Production have shared (write) {tmp_path / 'root'}"
+    for name in ("broker", "file_broker"):
+        assert findings["files", name]["status"] == "ok"
+    assert findings["files", "file_broker_uid"]["status"] == ("warning" if os.geteuid() == 0 else "ok")
+    assert not list((tmp_path / "root").iterdir())
+    (tmp_path / "root").chmod(0o500)
+    code, findings = examine(crucible, tmp_path / "data", **settings)
+    assert code == 3
+    assert "cannot write the root `shared`" in findings["files", "broker"]["detail"]
 
 
 def test_text(crucible: Crucible, tmp_path: Path) -> None:

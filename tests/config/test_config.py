@@ -196,9 +196,11 @@ def test_layers_are_required_by_their_names(file: Path) -> None:
     assert all(name in problem for name in LAYERS)
 
 
-def test_development_is_refused() -> None:
-    assert "Development is not available" in problems(allow_development=True)[0]
-    assert "Development is not available" in problems(engine={"security_level": "Development"})[0]
+def test_development_is_no_default_without_its_switch() -> None:
+    (problem,) = problems(engine={"security_level": "Development"})
+    assert "allow_development = true" in problem
+    config = load_config(None, {"allow_development": True, "engine": {"security_level": "Development"}})
+    assert (config.allow_development, config.engine.security_level) == (True, "development")
 
 
 @pytest.mark.parametrize("level", ["", "root", "0", "saf"])

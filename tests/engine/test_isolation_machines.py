@@ -13,11 +13,12 @@ import pytest
 
 import crucible
 from crucible_server.engine.cgroup_mounts import hierarchies
+from tests import without_user_namespaces
 from tests.engine.processes import LOOP, status_of, wait_gone, wait_until
 from tests.servers import RunningServer, as_user, children_of, python_of
 
 USER = 12345
-WRAPPER = Path(__file__).with_name("without_user_namespaces.py")
+WRAPPER = without_user_namespaces.__file__
 NEVER_OPTIONAL = {"seccomp", "no_new_privs", "rlimits", "close_range", "unprivileged_uid", "parent_death_signal"}
 
 Start = Callable[..., RunningServer]
@@ -68,7 +69,7 @@ def layers_of(server: RunningServer) -> dict[str, tuple[bool, str]]:
 def test_without_user_namespaces(start: Start, user: int | None) -> None:
     if user is not None:
         need_root()
-    wrapper = [sys.executable if user is None else python_of(user), str(WRAPPER)]
+    wrapper = [sys.executable if user is None else python_of(user), WRAPPER]
     tried = subprocess.run([*wrapper, "true"], capture_output=True, check=False, timeout=30, **as_user(user))
     if tried.returncode:
         pytest.skip("this machine has no user namespaces itself, so that all other tests show this one")

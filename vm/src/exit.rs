@@ -26,6 +26,8 @@ pub const JAIL_STEP: i32 = 110;
 
 /// The zygote could not start, or its control socket broke.
 pub const ZYGOTE_FAILED: i32 = 1;
+/// The same for the file broker.
+pub const BROKER_FAILED: i32 = 1;
 /// The command line was not understood.
 pub const USAGE: i32 = 2;
 

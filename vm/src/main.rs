@@ -1,8 +1,10 @@
-//! `crucible-vm`: the zygote, and the children that it forks.
+//! `crucible-vm`: the zygote, the children that it forks, and the file broker.
 
+mod broker;
 mod child;
 mod compile;
 mod convert;
+mod development;
 #[cfg(feature = "escape")]
 mod escape;
 mod execute;
@@ -13,8 +15,8 @@ mod modules;
 mod unit;
 mod zygote;
 
-const USAGE: &str = "usage: crucible-vm zygote --control-fd N [--uid N] [--without-namespaces] [--without-landlock] \
-                     | crucible-vm --version";
+const USAGE: &str = "usage: crucible-vm zygote --control-fd N [--uid N] [--development] [--without-namespaces] \
+                     [--without-landlock] | crucible-vm broker --control-fd N | crucible-vm --version";
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -24,6 +26,12 @@ fn main() {
             if let Err(error) = zygote::run(&args[1..]) {
                 eprintln!("crucible-vm zygote: {error}");
                 std::process::exit(exit::ZYGOTE_FAILED);
+            }
+        }
+        ["broker", ..] => {
+            if let Err(error) = broker::run(&args[1..]) {
+                eprintln!("crucible-vm broker: {error}");
+                std::process::exit(exit::BROKER_FAILED);
             }
         }
         _ => {

@@ -18,7 +18,7 @@ def health(engine: Engine) -> server_info_pb2.HealthStatus:
     status, message = assess(engine)
     answer = server_info_pb2.HealthStatus(status=status, message=message)
     answer.timestamp.GetCurrentTime()
-    answer.isolation_layers.extend(engine.interpreter.ready.layers)
+    answer.isolation_layers.extend(engine.isolation_layers)
     cache, interpreter, figures = engine.scripts.cache, engine.interpreter, engine.figures
     for name, number in (
         ("active_executions", engine.active),
@@ -48,7 +48,10 @@ async def performance(engine: Engine) -> server_info_pb2.PerformanceMetrics:
     scripts, interpreter, figures = engine.scripts, engine.interpreter, engine.figures
     cache = scripts.cache
     # Reading what each process has touched takes the kernel a while.
-    memory = await asyncio.to_thread(memory_bytes, interpreter.zygote_pids, interpreter.child_pids)
+    development = engine.development
+    zygotes = [*interpreter.zygote_pids, *development.zygote_pids]
+    children = [*interpreter.child_pids, *development.child_pids]
+    memory = await asyncio.to_thread(memory_bytes, zygotes, children)
     mean_compilation = scripts.compile_seconds / scripts.compilations if scripts.compilations else 0.0
     return server_info_pb2.PerformanceMetrics(
         memory_usage=memory,

@@ -1,5 +1,6 @@
 """The configuration of the server: validated, from flags, environment, a TOML file and defaults."""
 
+from .files import FilesConfig
 from .http import HttpConfig
 from .isolation import IsolationConfig
 from .load import ConfigError, load_config
@@ -7,6 +8,7 @@ from .models import ResourceLimitsConfig, ScriptEngineConfig, ServerConfig
 
 __all__ = [
     "ConfigError",
+    "FilesConfig",
     "HttpConfig",
     "IsolationConfig",
     "ResourceLimitsConfig",

@@ -16,7 +16,7 @@ import structlog
 from crucible.vm.v1 import zygote_pb2
 from crucible_server.config import IsolationConfig
 from crucible_server.engine.child import Child
-from crucible_server.engine.isolation import Isolation
+from crucible_server.engine.isolation import Isolation, Surroundings
 from crucible_server.engine.renewal import RenewalClock
 from crucible_server.engine.spares import SpareTarget
 from crucible_server.engine.zygote import Zygote
@@ -44,7 +44,7 @@ class Interpreter:
         spares: SpareTarget,
         spare_limits: zygote_pb2.ChildLimits,
         load: Callable[[], int] = lambda: 0,
-        isolation: Isolation | None = None,
+        isolation: Surroundings | None = None,
         renewal: RenewalClock | None = None,
     ) -> None:
         """`load` tells how many jobs there are, those included that wait or are being concluded."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import structlog
 
@@ -30,6 +31,49 @@ def zygote_flags(config: IsolationConfig) -> list[str]:
     return flags
 
 
+class Surroundings(Protocol):
+    """What an interpreter's zygotes are started in."""
+
+    flags: Sequence[str]
+    """Of every zygote."""
+
+    def open(self) -> None:
+        """To be called before each zygote is started."""
+
+    def add(self, pid: int) -> None:
+        """To be called with the id of each process that a zygote is, before that has children."""
+
+    def completed(self, ready: zygote_pb2.Ready) -> zygote_pb2.Ready:
+        """What a zygote said, which is to be used, with the layers that the server adds. Raises ServiceError."""
+
+    def close(self) -> bool:
+        """To be called until it is True, once the zygotes have been stopped."""
+
+
+class _Open:
+    """Nothing around: what the level Development is confined by is the zygote's own."""
+
+    flags: Sequence[str] = ("--development",)
+
+    def open(self) -> None:
+        """Does nothing."""
+
+    def add(self, pid: int) -> None:
+        """Does nothing."""
+
+    def completed(self, ready: zygote_pb2.Ready) -> zygote_pb2.Ready:
+        """What the zygote said, and no more."""
+        return ready
+
+    def close(self) -> bool:
+        """There is nothing to remove."""
+        return True
+
+
+DEVELOPMENT: Surroundings = _Open()
+"""Of the interpreter whose children run outside the jail."""
+
+
 class Isolation:
     """The depth of one interpreter. What cannot be had is a layer that is not active and says why; never an error, but
     for the layers that are required, and for those of a zygote that an earlier one gave."""
@@ -54,7 +98,7 @@ class Isolation:
         self._problem = "" if config.cgroup else "turned off by the operator"
         self._foreseen = ""
         self._given: frozenset[str] = frozenset()
-        self.flags = zygote_flags(config)
+        self.flags: Sequence[str] = zygote_flags(config)
         """Of every zygote."""
 
     def open(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 
 _WINDOW_SECONDS = 10.0
@@ -38,7 +39,7 @@ class Resources:
         return 100.0 * (after - before) / (ended - began)
 
 
-def memory_bytes(zygotes: list[int], children: list[int]) -> int:
+def memory_bytes(zygotes: Iterable[int], children: Iterable[int]) -> int:
     """Resident memory of this process, these zygotes and children; pages that they share count once."""
     total = _resident(os.getpid()) + sum(_resident(pid) for pid in zygotes)
     return total + sum(_private(pid) for pid in children)

@@ -27,6 +27,7 @@ _MAX_DATAGRAM = 256 * 1024
 _READY_TIMEOUT = 10.0
 _STOP_SECONDS = 2.0
 _REAP_SECONDS = 0.05
+_MAX_REASON = 1000
 _MAX_UNANSWERED = 5
 """Looks in a row, a second apart, that find a question without an answer."""
 
@@ -86,7 +87,8 @@ class Zygote:
     async def start(self) -> zygote_pb2.Ready:
         """Starts the process and waits until it can fork.
 
-        Raises ServiceError (CONFIGURATION_ERROR) when it cannot be started or speaks another protocol.
+        Raises ServiceError (CONFIGURATION_ERROR) when it cannot be started, speaks another protocol, or finds that this
+        machine lacks what it needs.
         """
         # PR_SET_PDEATHSIG fires when the parent's *thread* ends: another thread would take the zygote with it.
         if threading.current_thread() is not threading.main_thread():
@@ -263,6 +265,11 @@ class Zygote:
                         retry_after=1.0,
                         quota="processes",
                     )
+                )
+        elif kind == "refused":
+            if self._ready is not None and not self._ready.done():
+                self._ready.set_exception(
+                    ServiceError(ErrorKind.ERROR_KIND_CONFIGURATION_ERROR, event.refused.reason[:_MAX_REASON])
                 )
         elif kind == "ready":
             if self._ready is not None and not self._ready.done():

@@ -30,6 +30,16 @@ impl Channel {
         }
     }
 
+    /// What to poll for frames of the server.
+    pub fn descriptor(&self) -> RawFd {
+        self.fd
+    }
+
+    /// Whether bytes were read that no frame was made of yet: polling says nothing of them.
+    pub fn has_read_ahead(&self) -> bool {
+        self.start < self.unread.len()
+    }
+
     /// Sends one frame with the next sequence number.
     pub fn send(&mut self, frame: child_frame::Frame) {
         self.sequence += 1;

@@ -24,14 +24,13 @@ pub struct Functions {
 /// Gathers what is known about each function: public ones first, else in the order of the source.
 pub fn declared(
     preloaded: &Preloaded,
-    mask: u32,
     visitor: &Visitor,
     unit: Unit,
     sources: &Sources,
     scans: &[Scan<'_>],
 ) -> Functions {
     let unit = Arc::new(unit);
-    let vm = Vm::new(preloaded.runtime(mask), unit.clone());
+    let vm = Vm::new(preloaded.any_runtime(), unit.clone());
     let mut order: Vec<&Declared> = visitor.functions.iter().collect();
     order.sort_by_key(|function| (function.source_id.into_index(), function.start));
     let files = |source: usize| {

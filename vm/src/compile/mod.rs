@@ -136,7 +136,7 @@ fn finish(
     }
     let mut result = CompileResult::default();
     if let (Some(unit), false) = (unit, report.has_errors()) {
-        let functions = functions::declared(preloaded, mask, &visitor, unit, &sources, &scans);
+        let functions = functions::declared(preloaded, &visitor, unit, &sources, &scans);
         match unit::encode(&functions.unit, &functions.table, &texts) {
             Ok(bytes) => result.unit = bytes,
             Err(message) => report.internal(&message),

@@ -51,6 +51,15 @@ pub fn execute(
     }
 }
 
+/// The result of an execution that could not be begun.
+pub fn refuse(message: String) -> ExecuteResult {
+    let error = failure::plain(ExecutionErrorKind::Runtime, message);
+    ExecuteResult {
+        outcome: Some(execute_result::Outcome::Error(error)),
+        ..ExecuteResult::default()
+    }
+}
+
 fn prepare(job: &ExecuteJob) -> Result<(Loaded, Function), Box<ExecutionError>> {
     let loaded = unit::decode(&job.unit)
         .map_err(|message| Box::new(failure::plain(ExecutionErrorKind::Internal, message)))?;

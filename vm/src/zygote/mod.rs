@@ -3,15 +3,18 @@
 
 mod children;
 mod control;
+mod development;
 mod fork;
 mod limits;
 mod log;
 mod moments;
 mod options;
+mod processes;
 mod service;
 mod setup;
 
-use crate::child::Preloaded;
+use crate::child::{Preloaded, Sets};
+use crate::frames::v1::IsolationLayer;
 use crate::frames::vm::{zygote_event::Event, Ready};
 use crate::frames::PROTOCOL_VERSION;
 use crate::jail::landlock::{self, Landlock};
@@ -27,6 +30,9 @@ pub fn run(args: &[String]) -> Result<(), String> {
     log::line(crate::escape::MARKER);
     setup::reexec_with_large_stack()?;
     setup::leave_session();
+    if options.development {
+        return development::run(&options);
+    }
     for note in inherited::restrict(options.uid)? {
         log::line(&note);
     }
@@ -57,20 +63,26 @@ pub fn run(args: &[String]) -> Result<(), String> {
         is_bounding_empty,
         landlock,
     };
-    let preloaded = Preloaded::new()?;
+    let preloaded = Preloaded::new(Sets::Jailed)?;
     let jail = Jail::prepare()?;
     jail.probe()?;
     memory::trim();
-    let ready = Ready {
+    let layers = layers::describe(&facts);
+    let ready = ready(&preloaded, layers, baseline.read()?.resident);
+    let entry = development::Entry::Jail(jail);
+    let mut service = service::Service::new(control, entry, preloaded, baseline)?;
+    service.send(Event::Ready(ready));
+    service.run()
+}
+
+fn ready(preloaded: &Preloaded, layers: Vec<IsolationLayer>, baseline_bytes: u64) -> Ready {
+    Ready {
         protocol_version: PROTOCOL_VERSION,
         vm_version: env!("CARGO_PKG_VERSION").into(),
         rune_version: crate::unit::RUNE_VERSION.into(),
         rune_patch_level: crate::unit::RUNE_PATCH_LEVEL.into(),
-        layers: layers::describe(&facts),
+        layers,
         modules: preloaded.modules(),
-        baseline_bytes: baseline.read()?.resident,
-    };
-    let mut service = service::Service::new(control, jail, preloaded, baseline)?;
-    service.send(Event::Ready(ready));
-    service.run()
+        baseline_bytes,
+    }
 }

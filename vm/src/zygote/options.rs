@@ -14,6 +14,8 @@ pub struct Options {
     pub namespaces: bool,
     /// Whether to restrict itself by Landlock where the kernel has it.
     pub landlock: bool,
+    /// Children run outside the jail, each in a pid namespace of its own.
+    pub development: bool,
 }
 
 impl Options {
@@ -21,20 +23,23 @@ impl Options {
     pub fn parse(args: &[String]) -> Result<Options, String> {
         let mut control_fd = None;
         let mut uid = DEFAULT_UID;
-        let (mut namespaces, mut landlock) = (true, true);
+        let (mut namespaces, mut landlock, mut development) = (true, true, false);
         let mut rest = args.iter();
         while let Some(name) = rest.next() {
-            match name.as_str() {
-                "--without-namespaces" => namespaces = false,
-                "--without-landlock" => landlock = false,
-                "--control-fd" | "--uid" => {}
+            let flag = match name.as_str() {
+                "--without-namespaces" => Some((&mut namespaces, false)),
+                "--without-landlock" => Some((&mut landlock, false)),
+                "--development" => Some((&mut development, true)),
+                "--control-fd" | "--uid" => None,
                 _ => {
                     return Err(format!(
-                        "expected --control-fd, --uid, --without-namespaces or --without-landlock, got {name:?}"
+                        "expected --control-fd, --uid, --development, --without-namespaces or --without-landlock, got \
+                         {name:?}"
                     ))
                 }
-            }
-            if name.starts_with("--without-") {
+            };
+            if let Some((option, value)) = flag {
+                *option = value;
                 continue;
             }
             let value = rest
@@ -65,6 +70,7 @@ impl Options {
             uid,
             namespaces,
             landlock,
+            development,
         })
     }
 }
@@ -91,15 +97,17 @@ mod tests {
                 uid: 1000,
                 namespaces: false,
                 landlock: false,
+                development: false,
             })
         );
         assert_eq!(
-            parse("--control-fd 3"),
+            parse("--development --control-fd 3"),
             Ok(Options {
                 control_fd: 3,
                 uid: DEFAULT_UID,
                 namespaces: true,
                 landlock: true,
+                development: true,
             })
         );
     }

@@ -148,11 +148,15 @@ def _user_namespaces() -> Finding:
         ).returncode
     except (OSError, subprocess.TimeoutExpired) as error:
         return Finding(
-            GROUP, name, Status.WARNING, f"could not be tried: {error}", "nothing has to be done: no server needs them"
+            GROUP,
+            name,
+            Status.WARNING,
+            f"could not be tried: {error}",
+            "nothing has to be done: only the level Development needs them",
         )
     if code == 0:
         return Finding(GROUP, name, Status.OK, f"can be made ({known})" if known else "can be made")
-    advice = "no server needs them; for more depth "
+    advice = "only the level Development needs them; for it, and for more depth, "
     if settings["unprivileged_userns_clone"] == "0":
         advice += "run `sysctl kernel.unprivileged_userns_clone=1`"
     elif settings["max_user_namespaces"] == "0":

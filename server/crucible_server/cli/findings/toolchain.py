@@ -55,7 +55,7 @@ def _start(config: ServerConfig) -> Iterator[Finding]:
     vm_path = config.vm_path
     isolation = Isolation(config.isolation, config.require_isolation)
     isolation.foresee()
-    with _standard_error() as said:
+    with standard_error() as said:
         try:
             ready = asyncio.run(_ready(vm_path, isolation.flags))
         except ServiceError as error:
@@ -91,7 +91,7 @@ async def _ready(vm_path: Path, flags: Sequence[str]) -> zygote_pb2.Ready:
 
 
 @contextmanager
-def _standard_error() -> Iterator[BinaryIO]:
+def standard_error() -> Iterator[BinaryIO]:
     """Keeps what the interpreter writes to standard error, which it shares with us."""
     sys.stderr.flush()
     kept = os.dup(2)

@@ -52,20 +52,22 @@ class ChildLimits(_message.Message):
     def __init__(self, wall_time_ms: _Optional[int] = ..., cpu_time_ms: _Optional[int] = ..., heap_bytes: _Optional[int] = ...) -> None: ...
 
 class ZygoteEvent(_message.Message):
-    __slots__ = ("ready", "spawned", "spawn_failed", "exited", "entered", "pong")
+    __slots__ = ("ready", "spawned", "spawn_failed", "exited", "entered", "pong", "refused")
     READY_FIELD_NUMBER: _ClassVar[int]
     SPAWNED_FIELD_NUMBER: _ClassVar[int]
     SPAWN_FAILED_FIELD_NUMBER: _ClassVar[int]
     EXITED_FIELD_NUMBER: _ClassVar[int]
     ENTERED_FIELD_NUMBER: _ClassVar[int]
     PONG_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
     ready: Ready
     spawned: Spawned
     spawn_failed: SpawnFailed
     exited: Exited
     entered: Entered
     pong: Pong
-    def __init__(self, ready: _Optional[_Union[Ready, _Mapping]] = ..., spawned: _Optional[_Union[Spawned, _Mapping]] = ..., spawn_failed: _Optional[_Union[SpawnFailed, _Mapping]] = ..., exited: _Optional[_Union[Exited, _Mapping]] = ..., entered: _Optional[_Union[Entered, _Mapping]] = ..., pong: _Optional[_Union[Pong, _Mapping]] = ...) -> None: ...
+    refused: Refused
+    def __init__(self, ready: _Optional[_Union[Ready, _Mapping]] = ..., spawned: _Optional[_Union[Spawned, _Mapping]] = ..., spawn_failed: _Optional[_Union[SpawnFailed, _Mapping]] = ..., exited: _Optional[_Union[Exited, _Mapping]] = ..., entered: _Optional[_Union[Entered, _Mapping]] = ..., pong: _Optional[_Union[Pong, _Mapping]] = ..., refused: _Optional[_Union[Refused, _Mapping]] = ...) -> None: ...
 
 class Entered(_message.Message):
     __slots__ = ()
@@ -94,6 +96,12 @@ class Ready(_message.Message):
     modules: _containers.RepeatedCompositeFieldContainer[_server_info_pb2.ModuleInfo]
     baseline_bytes: int
     def __init__(self, protocol_version: _Optional[int] = ..., vm_version: _Optional[str] = ..., rune_version: _Optional[str] = ..., rune_patch_level: _Optional[str] = ..., layers: _Optional[_Iterable[_Union[_server_info_pb2.IsolationLayer, _Mapping]]] = ..., modules: _Optional[_Iterable[_Union[_server_info_pb2.ModuleInfo, _Mapping]]] = ..., baseline_bytes: _Optional[int] = ...) -> None: ...
+
+class Refused(_message.Message):
+    __slots__ = ("reason",)
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    def __init__(self, reason: _Optional[str] = ...) -> None: ...
 
 class Spawned(_message.Message):
     __slots__ = ("child_id", "pid")
