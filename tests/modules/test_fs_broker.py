@@ -75,6 +75,7 @@ def test_a_broker_that_is_killed_in_a_call_costs_that_call(disk: Disk) -> None:
         assert not exists(pid)
     assert disk.server.zygote_pid() == zygote
     assert disk.client.health().status == 1
+    assert disk.client.health().details["file_broker_restarts"].int_value >= 3
     layers = {layer.name: layer for layer in disk.client.health().isolation_layers}
     assert layers["file_broker"].active
 

@@ -34,6 +34,7 @@ def health(engine: Engine) -> server_info_pb2.HealthStatus:
         ("spare_children", interpreter.spare_count),
         ("interpreter_restarts", interpreter.restarts),
         ("interpreter_renewals", interpreter.renewals),
+        ("file_broker_restarts", engine.files.restarts if engine.files is not None else 0),
         ("stored_executions", engine.store.execution_count),
         ("stored_scripts", engine.store.script_count),
     ):

@@ -51,8 +51,7 @@ pub fn metadata(roots: &Roots, request: &ReadMetadata) -> Answer {
 }
 
 fn modified(stat: &Stat) -> i64 {
-    let seconds = stat.st_mtime as i64;
-    seconds
+    stat.st_mtime
         .saturating_mul(1_000_000_000)
         .saturating_add(stat.st_mtime_nsec as i64)
 }

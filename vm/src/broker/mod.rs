@@ -20,10 +20,11 @@ use crate::frames::vm::{
     broker_reply::Outcome, broker_request::Request, BrokerFailure, BrokerReady, BrokerRequest,
     BrokerSetup,
 };
-use crate::frames::PROTOCOL_VERSION;
 use roots::Roots;
 use wire::{Reader, Writer};
 
+/// Of the frames between server and broker, which change apart from those of the zygote.
+const PROTOCOL_VERSION: u32 = 1;
 /// Requests that are worked on at once: one that waits for a disk does not hold up the others.
 const WORKERS: usize = 4;
 const WORKER_STACK: usize = 256 << 10;
