@@ -13,6 +13,7 @@ from typing import Self
 from tests.escape.attempts import Attempt, nothing
 
 CALL = "forge-host-call"
+RACE = "race-host-calls"
 SECRET = "whoever reads this has left the root\n"
 REFUSED = "the server refused: "
 PATH = nothing(REFUSED, "check of paths")

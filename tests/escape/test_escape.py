@@ -11,7 +11,7 @@ import crucible
 from tests.escape.attempts import ATTEMPTS, HEAP, Attempt, on_this_machine
 from tests.escape.canaries import MAX_GROWTH, Canaries, Neighbour, resident_bytes
 from tests.escape.conftest import MODE, MODES, UNIT_KEY
-from tests.escape.paths import PATHS
+from tests.escape.paths import PATHS, RACE
 from tests.escape.requests import REQUESTS
 from tests.escape.table import Rows, row
 from tests.modules.web import Web
@@ -86,5 +86,6 @@ def test_every_attempt_is_in_the_table() -> None:
         written |= set(re.findall(r'\(\s*"([a-z0-9-]+)",\s*\|', path.read_text()))
     # Any call by its number: see the test of the table of calls.
     written.remove("call")
-    assert {name for name in written if on_this_machine(name)} == {attempt.name for attempt in ATTEMPTS + REQUESTS}
+    tried = {RACE, *(attempt.name for attempt in ATTEMPTS + REQUESTS + PATHS)}
+    assert {name for name in written if on_this_machine(name)} == tried
     assert len(written) > 200

@@ -6,7 +6,7 @@ import pytest
 
 import crucible
 from tests.escape.canaries import Canaries
-from tests.escape.paths import CALL, RACES, Places
+from tests.escape.paths import RACE, RACES, Places
 from tests.escape.table import Rows, row
 from tests.escape.test_escape import DEADLINE
 
@@ -20,8 +20,8 @@ def test_a_link_in_the_place_of_a_folder(
     call: str, attacker: crucible.Client, canaries: Canaries, places: Places, rows: Rows
 ) -> None:
     argument = f"{TIMES} crucible.fs.{call} {RACES[call]}"
-    source = f"//! escape: {CALL}s {argument}\npub fn main() {{ 1 }}"
-    with row(rows, f"{CALL}s", "win a race with a link", "file broker", argument) as told:
+    source = f"//! escape: {RACE} {argument}\npub fn main() {{ 1 }}"
+    with row(rows, RACE, "win a race with a link", "file broker", argument) as told:
         with places.turning() as turning:
             for _ in range(ROUNDS):
                 result = attacker.run(source, level="production", deadline=DEADLINE)

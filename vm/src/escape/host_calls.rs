@@ -16,16 +16,34 @@ use crate::frames::vm::{
 const MAX_TOLD: usize = 8;
 
 pub const ATTEMPTS: &[Attempt] = &[
-    ("forge-host-call", |argument| ask(argument, 1)),
+    ("forge-host-call", |argument| {
+        let answer = ask(argument, 1).pop();
+        report(&answer.unwrap_or_default())
+    }),
     ("forge-host-calls", |argument| {
-        let (count, rest) = argument.split_once(' ').unwrap_or(("1", argument));
-        ask(rest, count.parse().unwrap_or(1))
+        let (count, rest) = counted(argument);
+        let answer = ask(rest, count).pop();
+        report(&answer.unwrap_or_default())
+    }),
+    ("race-host-calls", |argument| {
+        let (count, rest) = counted(argument);
+        report(&ask(rest, count).join(" and "))
     }),
 ];
 
-/// `NAME KEY=TEXT KEY.KEY=TEXT ...`: asks so often, one after the other, and reports the different answers with a value,
-/// else the last one.
-fn ask(argument: &str, count: u64) -> Reached {
+fn counted(argument: &str) -> (u64, &str) {
+    let (count, rest) = argument.split_once(' ').unwrap_or(("1", argument));
+    (count.parse().unwrap_or(1), rest)
+}
+
+fn report(told: &str) -> Reached {
+    Wire::new().report(told);
+    exit::now(exit::DONE)
+}
+
+/// `NAME KEY=TEXT KEY.KEY=TEXT ...`: asks so often, one after the other. The different answers, in the order in which each
+/// came last.
+fn ask(argument: &str, count: u64) -> Vec<String> {
     let mut words = argument.split_whitespace();
     let name = words.next().unwrap_or_default();
     let mut fields = BTreeMap::new();
@@ -33,8 +51,7 @@ fn ask(argument: &str, count: u64) -> Reached {
         put(&mut fields, path, &plain(text));
     }
     let mut wire = Wire::new();
-    let mut gained: Vec<String> = Vec::new();
-    let mut refused = String::new();
+    let mut answers: Vec<String> = Vec::new();
     for call_id in 1..=count {
         wire.send(Frame::HostCall(HostCall {
             call_id,
@@ -47,25 +64,18 @@ fn ask(argument: &str, count: u64) -> Reached {
             Some(server_frame::Frame::HostReply(reply)) => reply.outcome,
             _ => None,
         };
-        match reply {
-            Some(Outcome::Value(value)) => {
-                let told: String = format!("{value:?}").chars().take(200).collect();
-                if gained.len() < MAX_TOLD && !gained.contains(&told) {
-                    gained.push(told);
-                }
-            }
-            Some(Outcome::Error(message)) => {
-                refused = format!("nothing: the server refused: {message}");
-            }
-            None => refused = "unknown: no reply".to_owned(),
+        let told = match reply {
+            Some(Outcome::Value(value)) => format!("gained: {value:?}").chars().take(200).collect(),
+            Some(Outcome::Error(message)) => format!("nothing: the server refused: {message}"),
+            None => "unknown: no reply".to_owned(),
         };
+        answers.retain(|earlier| *earlier != told);
+        answers.push(told);
+        if answers.len() > MAX_TOLD {
+            answers.remove(0);
+        }
     }
-    let report = match gained.as_slice() {
-        [] => refused,
-        told => format!("gained: {}", told.join(" and ")),
-    };
-    wire.report(&report);
-    exit::now(exit::DONE)
+    answers
 }
 
 /// `%XX` is a byte, as in a URL, so that there are no blanks.
