@@ -85,8 +85,8 @@ def test_health_says_when_there_is_no_broker(tmp_path: Path) -> None:
         disk.do("write", "data/f", "x")
         disk.root.rename(tmp_path / "moved")
         disk.kill_broker()
-        wait_until(lambda: "scripts have no files" in disk.client.health().message)
-        assert "the root `data`: expected a directory" in disk.client.health().message
+        wait_until(lambda: "the root `data`: expected a directory" in disk.client.health().message)
+        assert "scripts have no files" in disk.client.health().message
         assert "the file broker is down" in disk.refusal("read", "data/f")
         # Scripts without files are not held up.
         assert disk.client.run("pub fn main() { 1 }", level="production").value == 1

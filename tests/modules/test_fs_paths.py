@@ -320,6 +320,8 @@ def test_the_broker_of_root_becomes_the_user_that_owns_the_roots(tmp_path: Path)
         for ids in ("Uid", "Gid"):
             assert f"{ids}:\t" + "\t".join([str(UNPRIVILEGED)] * 4) in status
         assert "Groups:\t \n" in status
+        for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb"):
+            assert f"Cap{kind}:\t{0:016x}\n" in status
         disk.do("write", "data/f", "x")
         assert (disk.root / "f").stat().st_uid == UNPRIVILEGED
         assert "permission denied" in disk.refusal("read", "fixed/private")

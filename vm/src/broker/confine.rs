@@ -49,6 +49,8 @@ pub fn leave_server(control: RawFd) -> Result<(), String> {
 /// Becomes the user that the operator chose, without any capability: files are then reached as far as their owner and
 /// mode let that user, also when it is root.
 pub fn give_up_rights(setup: &BrokerSetup) -> Result<(), String> {
+    // While it still may: the right to do so goes with the user.
+    drop_bounding_set();
     become_user(setup.uid, setup.gid)?;
     drop_capabilities()?;
     let reply = setup
@@ -136,6 +138,14 @@ type CapabilitySets = [[u32; 3]; 2];
 
 const CAPABILITY_VERSION: u32 = 0x2008_0522;
 
+fn drop_bounding_set() {
+    for capability in 0..=LAST_CAPABILITY {
+        // Refused to whoever has none, and for numbers that the kernel does not know.
+        // SAFETY: takes numbers only.
+        unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
+    }
+}
+
 fn drop_capabilities() -> Result<(), String> {
     let header = CapabilityHeader {
         version: CAPABILITY_VERSION,
@@ -144,10 +154,6 @@ fn drop_capabilities() -> Result<(), String> {
     let none: CapabilitySets = [[0; 3]; 2];
     // SAFETY: numbers, and structures of the kernel's layout that live in this frame.
     unsafe {
-        for capability in 0..=LAST_CAPABILITY {
-            // Refused to whoever has none, and for numbers that the kernel does not know.
-            libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0);
-        }
         libc::prctl(
             libc::PR_CAP_AMBIENT,
             libc::PR_CAP_AMBIENT_CLEAR_ALL,
