@@ -16,18 +16,14 @@ use crate::frames::vm::{
 const MAX_TOLD: usize = 8;
 
 pub const ATTEMPTS: &[Attempt] = &[
-    ("forge-host-call", |argument| {
-        let answer = ask(argument, 1).pop();
-        report(&answer.unwrap_or_default())
-    }),
+    ("forge-host-call", |argument| report(argument, 1, last)),
     ("forge-host-calls", |argument| {
         let (count, rest) = counted(argument);
-        let answer = ask(rest, count).pop();
-        report(&answer.unwrap_or_default())
+        report(rest, count, last)
     }),
     ("race-host-calls", |argument| {
         let (count, rest) = counted(argument);
-        report(&ask(rest, count).join(" and "))
+        report(rest, count, |answers| answers.join(" and "))
     }),
 ];
 
@@ -36,21 +32,26 @@ fn counted(argument: &str) -> (u64, &str) {
     (count.parse().unwrap_or(1), rest)
 }
 
-fn report(told: &str) -> Reached {
-    Wire::new().report(told);
+fn last(answers: &[String]) -> String {
+    answers.last().cloned().unwrap_or_default()
+}
+
+fn report(argument: &str, count: u64, told: fn(&[String]) -> String) -> Reached {
+    let mut wire = Wire::new();
+    let answers = ask(&mut wire, argument, count);
+    wire.report(&told(&answers));
     exit::now(exit::DONE)
 }
 
 /// `NAME KEY=TEXT KEY.KEY=TEXT ...`: asks so often, one after the other. The different answers, in the order in which each
 /// came last.
-fn ask(argument: &str, count: u64) -> Vec<String> {
+fn ask(wire: &mut Wire, argument: &str, count: u64) -> Vec<String> {
     let mut words = argument.split_whitespace();
     let name = words.next().unwrap_or_default();
     let mut fields = BTreeMap::new();
     for (path, text) in words.filter_map(|word| word.split_once('=')) {
         put(&mut fields, path, &plain(text));
     }
-    let mut wire = Wire::new();
     let mut answers: Vec<String> = Vec::new();
     for call_id in 1..=count {
         wire.send(Frame::HostCall(HostCall {
