@@ -4,6 +4,8 @@
 mod children;
 mod control;
 mod fork;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod limits;
 mod log;
 mod moments;
