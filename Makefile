@@ -99,6 +99,11 @@ $(ESCAPE_VM): $(INSTALLED)
 test-escape: build $(ESCAPE_VM) ## Run native hostile code in the jail, print what stopped it, write build/escape.json
 	CRUCIBLE_ESCAPE_VM="$(CURDIR)/$(ESCAPE_VM)" $(BIN)/python -m pytest tests/escape $(ARGS)
 
+.PHONY: test-escape-modes
+test-escape-modes: build $(ESCAPE_VM) ## The same as root and as another user, with and without each layer that is optional
+	for user in "" unprivileged-; do for mode in deep without-namespaces without-landlock without-cgroup bare; do \
+		CRUCIBLE_ESCAPE_MODE="$$user$$mode" $(MAKE) --no-print-directory test-escape; done; done
+
 .PHONY: pytest
 pytest: test-tools $(ESCAPE_VM) ## Run the Python tests (ARGS: flags of pytest)
 	CRUCIBLE_ESCAPE_VM="$(CURDIR)/$(ESCAPE_VM)" PATH="$(CURDIR)/$(BIN):$(CURDIR)/build/bin:$$PATH" $(BIN)/python -m pytest $(ARGS)

@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
+
+import pytest
 
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 30.0
@@ -25,6 +27,8 @@ class RunningServer:
     data_dir: Path
     settings: Mapping[str, str] = field(default_factory=dict)
     """Environment variables such as CRUCIBLE_GRACE_PERIOD."""
+    user: int | None = None
+    """User and group to run as, when the tests run as root."""
     address: str = ""
     process: subprocess.Popen[str] | None = None
     log: list[str] = field(default_factory=list)
@@ -33,9 +37,13 @@ class RunningServer:
     def start(self) -> RunningServer:
         """Starts it and waits until it is ready."""
         kept = {k: v for k, v in os.environ.items() if k == "CRUCIBLE_VM" or not k.startswith("CRUCIBLE_")}
+        python, switch = sys.executable, as_user(self.user)
+        if self.user is not None:
+            python = python_of(self.user)
+            kept["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         self.process = subprocess.Popen(
             [
-                sys.executable,
+                python,
                 "-m",
                 "crucible_server",
                 "serve",
@@ -48,6 +56,7 @@ class RunningServer:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            **switch,
         )
         ready = threading.Event()
         self._reader = threading.Thread(target=self._read, args=(self.process, ready), daemon=True)
@@ -106,6 +115,22 @@ class RunningServer:
             except subprocess.TimeoutExpired:
                 self.kill()
                 raise
+
+
+def as_user(user: int | None) -> dict[str, Any]:
+    """Arguments for subprocess that start a program as this user and group; nothing for None."""
+    return {} if user is None else {"user": user, "group": user, "extra_groups": ()}
+
+
+def python_of(user: int) -> str:
+    """A Python of this version that the user may execute: the one of the tests may lie in root's home."""
+    for python in (sys.executable, f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"):
+        try:
+            subprocess.run([python, "-c", ""], check=True, capture_output=True, **as_user(user))
+        except (OSError, subprocess.CalledProcessError):
+            continue
+        return python
+    pytest.skip(f"there is no Python {sys.version_info.major}.{sys.version_info.minor} that user {user} may execute")
 
 
 def children_of(pid: int) -> list[int]:

@@ -94,6 +94,7 @@ class Server:
             max_concurrent_executions=config.max_concurrent_executions,
             max_queued_executions=config.max_queued_executions,
             max_executions_memory=config.max_executions_memory,
+            max_crashes_per_minute=config.max_crashes_per_minute,
             is_caching=script_engine.enable_caching,
             cache_entries=script_engine.max_cache_size,
             cache_bytes=script_engine.max_cache_bytes,

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 
 import crucible
-from crucible.requests import Limits
+from crucible.requests import Level, Limits
 from tests.escape.forbidden import FORBIDDEN, ONLY_X86
 
 MIB = 1024 * 1024
@@ -52,8 +52,9 @@ class Attempt:
     tries: str
     stop: Stop
     argument: str = ""
-    """With {server}, {zygote}, {port}, {own_port}, {canary} and {heap} to be filled in."""
+    """With {server}, {zygote}, {port}, {own_port}, {canary}, {heap} and others to be filled in."""
     limits: Limits = field(default_factory=Limits)
+    level: Level = "safe"
 
     @property
     def id(self) -> str:

@@ -10,11 +10,17 @@ from typing import Self
 
 import crucible
 from tests.engine.processes import wait_until
+from tests.modules.web import Web
 from tests.servers import RunningServer, children_of
 
 SPARES = 1
 """Children that wait in the server: besides them the zygote has none when nothing runs."""
-SETTINGS = {"CRUCIBLE_SPARE_CHILDREN": f"{SPARES}", "CRUCIBLE_MAX_SPARE_CHILDREN": f"{SPARES}"}
+SETTINGS = {
+    "CRUCIBLE_SPARE_CHILDREN": f"{SPARES}",
+    "CRUCIBLE_MAX_SPARE_CHILDREN": f"{SPARES}",
+    # Most attempts end in a crash.
+    "CRUCIBLE_MAX_CRASHES_PER_MINUTE": "1000000",
+}
 TEXT = "whoever reads this has opened a file\n"
 MAX_GROWTH = 64 * 1024 * 1024
 """Bytes by which one attempt may make the server larger for good."""
@@ -33,9 +39,10 @@ NEIGHBOUR_STEPS = 150_000
 class Canaries:
     """Everything around the server that hostile code would like to reach."""
 
-    def __init__(self, server: RunningServer, folder: Path) -> None:
-        """`folder` is made, for everybody to write to."""
+    def __init__(self, server: RunningServer, folder: Path, inside: Web) -> None:
+        """`folder` is made, for everybody to write to; `inside` must never be asked for anything."""
         self.server = server
+        self.inside = inside
         self.zygote = server.zygote_pid()
         self.folder = folder
         folder.mkdir(mode=0o777)
@@ -70,6 +77,7 @@ class Canaries:
         assert [path.name for path in self.folder.iterdir()] == ["canary"]
         with socket.socket() as caller:
             assert caller.connect_ex(("127.0.0.1", self.own_port)) != 0, "somebody listens"
+        assert self.inside.seen == []
         assert client.run("pub fn main() { 20 + 22 }").value == 42
 
     def _strays(self) -> list[str]:

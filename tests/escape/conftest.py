@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,25 @@ import pytest
 
 import crucible
 from tests.escape.canaries import NEIGHBOUR, SETTINGS, Canaries
+from tests.escape.requests import redirecting
 from tests.escape.table import Rows
+from tests.modules.web import Web
 from tests.servers import RunningServer
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILT = ROOT / "vm" / "target" / "escape" / "crucible-vm"
-REPORT = Path(os.environ.get("CRUCIBLE_ESCAPE_REPORT", ROOT / "build" / "escape.json"))
+MODE = os.environ.get("CRUCIBLE_ESCAPE_MODE", "deep")
+"""With every layer the machine gives, or one of MODES; with `unprivileged-` before it as another user than root."""
+MODES = {
+    "deep": (),
+    "without-namespaces": ("NAMESPACES",),
+    "without-landlock": ("LANDLOCK",),
+    "without-cgroup": ("CGROUP",),
+    # What is left is never optional.
+    "bare": ("NAMESPACES", "LANDLOCK", "CGROUP"),
+}
+USER = 12345
+REPORT = ROOT / "build" / ("escape.json" if MODE == "deep" else f"escape-{MODE}.json")
 UNIT_KEY = "5ec2e7" * 10 + "0bad"
 
 _rows: Rows = []
@@ -36,19 +50,58 @@ def escape_vm() -> Path:
 
 
 @pytest.fixture(scope="session")
-def escape_server(escape_vm: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+def web() -> Iterator[Web]:
+    """The one server that scripts may ask."""
+    with Web() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def inside() -> Iterator[Web]:
+    """A server on the same machine that they may not."""
+    with Web("127.0.0.1") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def escape_server(escape_vm: Path, web: Web, inside: Web) -> Iterator[RunningServer]:
     """A server of that variant; in all else the shipped one."""
-    settings = {**SETTINGS, "CRUCIBLE_VM": str(escape_vm), "CRUCIBLE_UNIT_KEY": UNIT_KEY}
-    with RunningServer(tmp_path_factory.mktemp("escape"), settings) as running:
+    user = None
+    if MODE.startswith("unprivileged-"):
+        if os.getuid() != 0:
+            pytest.skip("only root can become another user")
+        user = USER
+    settings = {
+        **{f"CRUCIBLE_ISOLATION__{layer}": "false" for layer in MODES[MODE.removeprefix("unprivileged-")]},
+        **SETTINGS,
+        "CRUCIBLE_VM": str(escape_vm),
+        "CRUCIBLE_UNIT_KEY": UNIT_KEY,
+        # Names without a port are those of public hosts, wherever they lead.
+        "CRUCIBLE_ENGINE__HTTP__ALLOW": json.dumps([web.url, "http://localhost"]),
+    }
+    with (
+        # Not below the folders of pytest, which are closed to other users.
+        tempfile.TemporaryDirectory(prefix="escape-") as folder,
+        RunningServer(_given_to(user, Path(folder)), settings, user) as running,
+    ):
+        port = running.address.rpartition(":")[2]
+        redirecting(web, inside=inside.url, inside_port=f"{inside.port}", port=port)
         with crucible.Client(running.address) as client:
             layers = client.health().isolation_layers
         _about.update(
-            uid=os.getuid(),
+            mode=MODE,
+            uid=os.getuid() if user is None else user,
             kernel=platform.release(),
             machine=platform.machine(),
             layers={layer.name: layer.active for layer in layers},
         )
         yield running
+
+
+def _given_to(user: int | None, folder: Path) -> Path:
+    if user is not None:
+        os.chown(folder, user, user)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -60,10 +113,10 @@ def attacker(escape_server: RunningServer) -> Iterator[crucible.Client]:
 
 @pytest.fixture(scope="session")
 def canaries(
-    escape_server: RunningServer, attacker: crucible.Client, tmp_path_factory: pytest.TempPathFactory
+    escape_server: RunningServer, attacker: crucible.Client, tmp_path_factory: pytest.TempPathFactory, inside: Web
 ) -> Canaries:
     """What must not be harmed."""
-    watched = Canaries(escape_server, tmp_path_factory.mktemp("canaries") / "open")
+    watched = Canaries(escape_server, tmp_path_factory.mktemp("canaries") / "open", inside)
     watched.share_secret(attacker)
     return watched
 
@@ -93,5 +146,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for row in _rows:
         mark = " " if row["stopped"] else "!"
         attempt = f"{row['attempt']} {row['argument']}".strip()
-        terminalreporter.write_line(f"{mark} {attempt:44} {row['expected']:26} {row['stopped_by'][:88]}")
+        terminalreporter.write_line(f"{mark} {attempt[:72]:44} {row['expected']:26} {row['stopped_by'][:88]}")
+    if _about:
+        layers = ", ".join(name for name, is_active in _about["layers"].items() if is_active)
+        terminalreporter.write_line(f"as user {_about['uid']}, with {layers}")
     terminalreporter.write_line(f"{stopped} of {len(_rows)} attempts stopped; written to {REPORT}")

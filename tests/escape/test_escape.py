@@ -11,14 +11,16 @@ import crucible
 from tests.escape.attempts import ATTEMPTS, HEAP, Attempt, on_this_machine
 from tests.escape.canaries import MAX_GROWTH, Canaries, Neighbour, resident_bytes
 from tests.escape.conftest import UNIT_KEY
+from tests.escape.requests import REQUESTS
 from tests.escape.table import Rows, row
+from tests.modules.web import Web
 from tests.servers import children_of
 
 SOURCES = Path(__file__).resolve().parents[2] / "vm" / "src" / "escape"
 DEADLINE = 60.0
 
 
-def fill_in(attempt: Attempt, canaries: Canaries) -> str:
+def fill_in(attempt: Attempt, canaries: Canaries, web: Web) -> str:
     """The argument of an attempt on this server."""
     siblings = children_of(canaries.zygote)
     return attempt.argument.format(
@@ -29,25 +31,30 @@ def fill_in(attempt: Attempt, canaries: Canaries) -> str:
         own_port=canaries.own_port,
         canary=canaries.file,
         heap=HEAP,
+        web=web.url,
+        web_port=web.port,
+        inside=canaries.inside.url,
+        inside_port=canaries.inside.port,
         # Backwards, so that it does not find what it was given.
         secret=canaries.secret[::-1],
         key=UNIT_KEY[::-1],
     )
 
 
-@pytest.mark.parametrize("attempt", ATTEMPTS, ids=lambda attempt: attempt.id)
+@pytest.mark.parametrize("attempt", ATTEMPTS + REQUESTS, ids=lambda attempt: attempt.id)
 def test_attempt(
     attempt: Attempt,
     attacker: crucible.Client,
     neighbour: crucible.CompiledScript,
     canaries: Canaries,
+    web: Web,
     rows: Rows,
 ) -> None:
-    source = f"//! escape: {attempt.name} {fill_in(attempt, canaries)}\npub fn main() {{ 1 }}"
+    source = f"//! escape: {attempt.name} {fill_in(attempt, canaries, web)}\npub fn main() {{ 1 }}"
     before = resident_bytes(canaries.server.pid)
     with row(rows, attempt.name, attempt.tries, attempt.stop.layer, attempt.argument) as told:
         with Neighbour(attacker, neighbour):
-            result = attacker.run(source, check=False, limits=attempt.limits, deadline=DEADLINE)
+            result = attacker.run(source, check=False, level=attempt.level, limits=attempt.limits, deadline=DEADLINE)
         told["stopped_by"] = attempt.stop.check(result)
         canaries.look(attacker)
         assert resident_bytes(canaries.server.pid) < before + MAX_GROWTH, "the server was made to grow"
@@ -66,5 +73,5 @@ def test_every_attempt_is_in_the_table() -> None:
         written |= set(re.findall(r'\(\s*"([a-z0-9-]+)",\s*\|', path.read_text()))
     # Any call by its number: see the test of the table of calls.
     written.remove("call")
-    assert {name for name in written if on_this_machine(name)} == {attempt.name for attempt in ATTEMPTS}
+    assert {name for name in written if on_this_machine(name)} == {attempt.name for attempt in ATTEMPTS + REQUESTS}
     assert len(written) > 200

@@ -741,7 +741,7 @@ type PerformanceMetrics struct {
 	ForkedChildren uint64 `protobuf:"varint,22,opt,name=forked_children,json=forkedChildren,proto3" json:"forked_children,omitempty"`
 	// Executions that ended otherwise than by success: failed, cancelled, interrupted.
 	FailedExecutions uint64 `protobuf:"varint,23,opt,name=failed_executions,json=failedExecutions,proto3" json:"failed_executions,omitempty"`
-	// Executions refused because the queue was full.
+	// Executions refused because the queue was full, or because their principal had crashed too many interpreters.
 	RefusedExecutions uint64 `protobuf:"varint,24,opt,name=refused_executions,json=refusedExecutions,proto3" json:"refused_executions,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache

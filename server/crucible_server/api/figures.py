@@ -59,7 +59,7 @@ async def performance(engine: Engine) -> server_info_pb2.PerformanceMetrics:
         total_executions=figures.total,
         successful_executions=figures.successful,
         failed_executions=figures.total - figures.successful,
-        refused_executions=engine.admission.refused,
+        refused_executions=engine.admission.refused + engine.crashes.refused,
         average_compile_time=_duration(mean_compilation),
         average_execution_time=_duration(figures.mean_seconds),
         cache_hits=cache.hits,

@@ -175,6 +175,8 @@ class ServerConfig(BaseSettings):
     max_executions_memory: Bytes = Field(default_factory=lambda: ByteSize(machine_memory() * 3 // 4))
     """What the memory limits of all running executions may add up to; by default three quarters of the machine's, or
     of what its control group grants."""
+    max_crashes_per_minute: int = Field(default=100, gt=0)
+    """Interpreters that the scripts of one principal may crash; then it has to wait."""
     grace_period: Seconds = 10.0
     """How long a stopping server waits for what runs."""
     max_request_bytes: Bytes = ByteSize(4 * MIB)

@@ -25,6 +25,10 @@ _MAX_UNSENT_FRAMES = 128
 """Far more than a child can have waiting that reads what it asked for."""
 
 
+# Reserved exit codes of crucible-vm (vm/src/exit.rs): a panic, an overflow of the native stack, an invalid access.
+_CRASH_CODES = frozenset({103, 104, 107})
+
+
 class FrameError(Exception):
     """A frame that does not fit the protocol."""
 
@@ -69,6 +73,18 @@ class Child:
         self._has_concluded = False
         # A future that nobody awaits must not complain when the zygote dies.
         self.spawned.add_done_callback(lambda f: f.cancelled() or f.exception())
+
+    @property
+    def crashed(self) -> bool:
+        """Whether it ended as hostile code or a bug ends it: by a fatal signal or code, or a frame that did not fit."""
+        if self.violation:
+            return True
+        exited = self.exited
+        if exited is None:
+            return False
+        # SIGKILL is what server, zygote, operator and a machine short of memory use.
+        is_fatal = exited.signal not in (0, signal.SIGKILL, signal.SIGXCPU)
+        return is_fatal or exited.exit_code in _CRASH_CODES
 
     def attach(self, stream: socket.socket, pidfd: int, pid: int) -> None:
         """Takes over the descriptors that came with Spawned."""

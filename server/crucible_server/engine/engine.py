@@ -23,6 +23,7 @@ from crucible_server.engine import bounds, results
 from crucible_server.engine.admission import Admission, Ticket
 from crucible_server.engine.cache import UnitCache
 from crucible_server.engine.catalog import Catalog
+from crucible_server.engine.crashes import CrashLimit
 from crucible_server.engine.execution import Execution, bind
 from crucible_server.engine.figures import Figures
 from crucible_server.engine.history import History, execution_not_found
@@ -57,6 +58,7 @@ class EngineSettings:
     max_concurrent_executions: int
     max_queued_executions: int
     max_executions_memory: int
+    max_crashes_per_minute: int
     is_caching: bool
     cache_entries: int
     cache_bytes: int
@@ -87,7 +89,10 @@ class Engine:
         cache = UnitCache(settings.cache_entries, settings.cache_bytes)
         most = _COMPILERS_PER_PROCESSOR * len(os.sched_getaffinity(0))
         compilers = Admission("compilers", most, settings.max_queued_executions)
-        self.scripts = Scripts(self.interpreter, compilers, store, seal, cache, is_caching=settings.is_caching)
+        self.crashes = CrashLimit(settings.max_crashes_per_minute)
+        self.scripts = Scripts(
+            self.interpreter, compilers, self.crashes, store, seal, cache, is_caching=settings.is_caching
+        )
         self.catalog = Catalog(store, self.scripts)
         self.admission = Admission(
             "executions",
@@ -218,6 +223,7 @@ class Engine:
                 return self._join(known, digest), False
         if context.seed and len(context.seed) != 32:
             raise invalid("context.seed", f"expected 32 bytes or none, got {len(context.seed)}")
+        self.crashes.check(grant.tenant, grant.principal)
         unit = await self.scripts.resolve(context, grant)
         function = context.function or "main"
         arguments = bind(context, unit, function)
@@ -294,9 +300,12 @@ class Engine:
                 return
             if not ticket.running and await execution.wait_turn(ticket.turn):
                 self.store.mark_running(record.tenant, record.execution_id, time.time_ns())
+                self._hold_back(execution)
             await execution.run(self.interpreter, self.host_calls, self._settings.retention.executions_ns)
             if execution.unstored is not None:
                 self.upkeep.store_later(execution.unstored)
+            if execution.is_crash:
+                self.crashes.note(record.tenant, record.principal)
             self.figures.ended(execution.finished.result(), is_fault=execution.is_fault)
         except StoreError as error:
             # Whoever waits has been told.
@@ -311,6 +320,13 @@ class Engine:
             self._live.pop((record.tenant, record.execution_id), None)
             if not self._live:
                 self._idle.set()
+
+    def _hold_back(self, execution: Execution) -> None:
+        # While it waited, those before it may have used up what its principal may crash.
+        try:
+            self.crashes.check(execution.grant.tenant, execution.grant.principal)
+        except ServiceError as error:
+            execution.end(Ending(Kind.EXECUTION_ERROR_KIND_CANCELLED, f"not run: {error.message}"))
 
     def _join(self, record: ExecutionRecord, digest: bytes) -> Observed:
         if record.request_hash != digest:

@@ -86,6 +86,8 @@ class Job:
         self.failure: error_pb2.ExecutionError | None = None
         self.is_interpreter_lost = False
         """The child went with its zygote, or somebody killed it, which is no doing of the job."""
+        self.is_crash = False
+        """The child crashed: see `Child.crashed`."""
         self.usage = execution_pb2.ExecutionResult().resource_usage
         self.host_calls = 0
         self.elapsed = 0.0
@@ -244,6 +246,7 @@ class Job:
 
     def _conclude(self, child: Child, limits: zygote_pb2.ChildLimits) -> None:
         exited = child.exited
+        self.is_crash = child.crashed
         usage = self.usage
         usage.host_calls_count = self.host_calls
         if exited is not None:

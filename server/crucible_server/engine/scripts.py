@@ -18,6 +18,7 @@ from crucible.vm.v1 import child_pb2
 from crucible_server.engine import bounds
 from crucible_server.engine.admission import Admission
 from crucible_server.engine.cache import CompiledUnit, UnitCache
+from crucible_server.engine.crashes import CrashLimit
 from crucible_server.engine.identity import Toolchain, UnitSeal, script_id, unit_key
 from crucible_server.engine.interpreter import Interpreter
 from crucible_server.engine.job import Job, Kind
@@ -71,6 +72,7 @@ class Scripts:
         self,
         interpreter: Interpreter,
         admission: Admission,
+        crashes: CrashLimit,
         store: Store,
         seal: UnitSeal,
         cache: UnitCache,
@@ -80,6 +82,7 @@ class Scripts:
         """Without `is_caching` every call compiles, and byte code is not stored."""
         self._interpreter = interpreter
         self._admission = admission
+        self._crashes = crashes
         self._store = store
         self._seal = seal
         self._is_caching = is_caching
@@ -330,6 +333,7 @@ class Scripts:
         )
 
     async def _run(self, job: Job, grant: Grant) -> None:
+        self._crashes.check(grant.tenant, grant.principal)
         # Few at once: a compiler keeps its processor busy. Apart from executions, so that long ones do not hold it up.
         limits = bounds.child_limits(grant.limits)
         ticket = self._admission.enter(grant.principal, None)
@@ -338,6 +342,8 @@ class Scripts:
             await job.run(await self._interpreter.take(limits), limits)
         finally:
             self._admission.leave(ticket)
+        if job.is_crash:
+            self._crashes.note(grant.tenant, grant.principal)
 
     @staticmethod
     def _record(source: script_pb2.ScriptSource, grant: Grant, unit: CompiledUnit) -> ScriptRecord:

@@ -9,6 +9,7 @@ mod compiling;
 mod descriptors;
 mod files;
 mod frames;
+mod host_calls;
 mod identity;
 mod kernel;
 mod memory;
@@ -48,6 +49,7 @@ const ATTEMPTS: &[&[Attempt]] = &[
     descriptors::ATTEMPTS,
     files::ATTEMPTS,
     frames::ATTEMPTS,
+    host_calls::ATTEMPTS,
     identity::ATTEMPTS,
     kernel::ATTEMPTS,
     memory::ATTEMPTS,

@@ -422,7 +422,7 @@ pub struct PerformanceMetrics {
     /// Executions that ended otherwise than by success: failed, cancelled, interrupted.
     #[prost(uint64, tag = "23")]
     pub failed_executions: u64,
-    /// Executions refused because the queue was full.
+    /// Executions refused because the queue was full, or because their principal had crashed too many interpreters.
     #[prost(uint64, tag = "24")]
     pub refused_executions: u64,
 }

@@ -1,11 +1,9 @@
 //! Calls that the server answers: blocking, several at once, out of order, from a journal, and too many.
 
-use super::{execute_with, limits, shown, start_frame, Finished};
+use super::{execute_with, limits, shown, start_frame};
 use crate::exit;
 use crate::frames::v1::{value::Kind, ExecutionErrorKind, Value};
-use crate::frames::vm::{
-    child_frame, host_reply, server_frame, Cancel, HostCall, HostReply, JobLimits, Start,
-};
+use crate::frames::vm::{host_reply, server_frame, Cancel, HostReply, JobLimits, Start};
 
 fn text(text: &str) -> Value {
     Value {

@@ -4,9 +4,7 @@ use super::{compile_files, execute_with, run, shown, start_frame, Finished};
 use crate::frames::v1::{
     value::Kind, ExecutionErrorKind, ListValue, NullValue, ObjectValue, Value,
 };
-use crate::frames::vm::{
-    child_frame, host_reply, server_frame, start, ExecuteJob, HostCall, HostReply, Start,
-};
+use crate::frames::vm::{host_reply, server_frame, start, ExecuteJob, HostCall, HostReply, Start};
 
 const PRODUCTION: [&str; 3] = ["crucible::basic", "crucible::http", "crucible::json"];
 

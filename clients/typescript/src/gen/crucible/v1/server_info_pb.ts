@@ -564,7 +564,7 @@ export type PerformanceMetrics = Message<"crucible.v1.PerformanceMetrics"> & {
   failedExecutions: bigint;
 
   /**
-   * Executions refused because the queue was full.
+   * Executions refused because the queue was full, or because their principal had crashed too many interpreters.
    *
    * @generated from field: uint64 refused_executions = 24;
    */
