@@ -7,11 +7,10 @@ use crate::child::Preloaded;
 use crate::convert::{self, Bounds};
 use crate::frames::v1::ScriptSource;
 use crate::frames::vm::{ExecuteJob, Start};
-use crate::frames::PROTOCOL_VERSION;
 use crate::{compile, execute, modules};
 
 pub use crate::convert::{Refusal, MAX_DEPTH};
-pub use crate::frames::{v1, vm};
+pub use crate::frames::{v1, vm, PROTOCOL_VERSION};
 pub use crate::unit::{decode, Function, Loaded};
 pub use crate::zygote::fuzz::receive;
 

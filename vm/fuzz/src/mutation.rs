@@ -4,18 +4,8 @@ use arbitrary::{Result, Unstructured};
 use crucible_vm::fuzz::{Function, Interpreter};
 use rune::runtime::Inst;
 
-const DATA: [&str; 2] = [
-    include_str!("../../conformance/tests/data/soundness.txt"),
-    include_str!("../../conformance/tests/data/operands.txt"),
-];
-const WHOLE: [&str; 5] = [
-    include_str!("../../../examples/futures.rn"),
-    include_str!("../../../examples/order_report.rn"),
-    include_str!("../../../examples/template.rn"),
-    include_str!("../../../examples/tournament.rn"),
-    include_str!("../../../examples/word_count.rn"),
-];
-const ITEMS: &str = "struct S { a, b } fn give() { #{a: [1], b: [2]} }\n";
+use crate::sources;
+
 const MAGIC_BYTES: usize = 8;
 const MOST_CHANGES: usize = 12;
 
@@ -43,12 +33,9 @@ struct Parts {
 fn bases() -> &'static [Vec<u8>] {
     static BASES: std::sync::OnceLock<Vec<Vec<u8>>> = std::sync::OnceLock::new();
     BASES.get_or_init(|| {
-        let lines = DATA.iter().flat_map(|data| data.lines());
-        let bodies = lines.filter_map(|line| Some(line.split_once(" ;; ")?.0));
-        let programs = bodies.map(|body| format!("{ITEMS}pub fn main() {{ {body} }}"));
-        programs
-            .chain(WHOLE.iter().map(|text| (*text).to_owned()))
-            .map(|text| Interpreter::get().compile(&text, &[]).unit)
+        sources::texts()
+            .iter()
+            .map(|text| Interpreter::get().compile(text, &[]).unit)
             .filter(|unit| !unit.is_empty())
             .collect()
     })

@@ -6,6 +6,19 @@ use crate::grammar;
 
 /// The first byte of a case whose other bytes are the decisions of the grammar. Others are text.
 const GRAMMAR: u8 = 1;
+/// One body of a function a line, and what is given to it, see vm/conformance.
+const BODIES: [&str; 2] = [
+    include_str!("../../conformance/tests/data/soundness.txt"),
+    include_str!("../../conformance/tests/data/operands.txt"),
+];
+const WHOLE: [&str; 5] = [
+    include_str!("../../../examples/futures.rn"),
+    include_str!("../../../examples/order_report.rn"),
+    include_str!("../../../examples/template.rn"),
+    include_str!("../../../examples/tournament.rn"),
+    include_str!("../../../examples/word_count.rn"),
+];
+const ITEMS: &str = "struct S { a, b } fn give() { #{a: [1], b: [2]} }\n";
 /// A line that begins so starts another file; its name follows.
 const FILE: &str = "//~ ";
 
@@ -33,4 +46,13 @@ fn files(text: &str) -> Program {
         }
     }
     (main, files)
+}
+
+/// Real programs.
+pub fn texts() -> Vec<String> {
+    let lines = BODIES.iter().flat_map(|bodies| bodies.lines());
+    let bodies = lines.filter_map(|line| Some(line.split_once(" ;; ")?.0));
+    let programs = bodies.map(|body| format!("{ITEMS}pub fn main() {{ {body} }}"));
+    let whole = WHOLE.iter().map(|text| (*text).to_owned());
+    whole.chain(programs).collect()
 }
