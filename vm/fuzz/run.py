@@ -24,7 +24,6 @@ sys.path.insert(0, str(HERE.parent))
 
 from prepare_rune import PrepareError, prepare  # noqa: E402
 
-TARGETS = ("frames", "values", "unit", "compile", "run")
 OUT = HERE.parents[1] / "build" / "fuzz"
 
 # Those of cargo-fuzz, without the tracing of comparisons: it costs a fifth of the speed, and the seeds know the words.
@@ -36,7 +35,10 @@ RUSTFLAGS = (
 # Leaks are not what this looks for: scripts may well build cycles. The rest bounds memory and saves time.
 ASAN_OPTIONS = "detect_leaks=0:detect_stack_use_after_return=0:malloc_context_size=12:quarantine_size_mb=64"
 # Without its entropic schedule and without shrinking what it keeps, libFuzzer takes half the time for itself.
-OPTIONS = ("-entropic=0", "-reduce_inputs=0", "-print_funcs=0", "-timeout=30", "-rss_limit_mb=3072", "-max_len=1024")
+OPTIONS = ("-entropic=0", "-reduce_inputs=0", "-print_funcs=0", "-timeout=30", "-rss_limit_mb=3072")
+# A longer program takes longer, and seldom does what no short one does.
+MAX_BYTES = {"frames": 1024, "values": 1024, "unit": 512, "compile": 320, "run": 320}
+TARGETS = tuple(MAX_BYTES)
 # A process is started anew after so many cases, since cycles of scripts are never freed.
 CASES_PER_PROCESS = 100_000
 # The frames of instrumented code are several times as large as those of the shipped one, which has 256 MB.
@@ -105,7 +107,8 @@ def _process(
     findings.mkdir(parents=True, exist_ok=True)
     known = set(findings.iterdir())
     prefix = f"-artifact_prefix={findings}/{progress.target}-"
-    command = [str(programs / progress.target), *OPTIONS, prefix, *arguments]
+    length = f"-max_len={MAX_BYTES[progress.target]}"
+    command = [str(programs / progress.target), *OPTIONS, prefix, length, *arguments]
     process = subprocess.Popen(
         [*command, *(str(folder) for folder in folders if folder.is_dir())],
         env=environment(),

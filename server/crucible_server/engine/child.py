@@ -260,6 +260,9 @@ class Child:
             if self._receiver is None:
                 raise FrameError("a frame before the job")
             is_last = self._receiver.on_frame(frame)
+            # What it is answered may be one frame too many that it does not read: nothing after that counts.
+            if self._at_eof:
+                return False
         del incoming[:position]
         return is_last
 
