@@ -10,9 +10,8 @@ import contextlib
 import os
 import socket
 import struct
-import subprocess
 import tracemalloc
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -122,14 +121,6 @@ async def nothing_to_load(after: int) -> OutputSegment | None:
 
 async def null(_call: child_pb2.HostCall) -> value_pb2.Value:
     return value_pb2.Value(null_value=value_pb2.NullValue())
-
-
-@pytest.fixture(scope="module")
-def corpse() -> Iterator[int]:
-    """A process that has ended and is not yet reaped: it can be killed as often as one likes."""
-    with subprocess.Popen(["true"]) as process:
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        yield process.pid
 
 
 class Talk:
@@ -308,3 +299,47 @@ def test_a_walk_through_a_channel(corpse: int, steps: list[tuple[str, int]], rep
         assert (talk.job.result is None) != (talk.job.failure is None)
 
     on_a_loop(scene)
+
+
+@pytest.mark.parametrize("depth", [33, 100, 50_000])
+async def test_depths_that_no_library_encodes(corpse: int, depth: int) -> None:
+    value = b"\x18\x01"
+    for _ in range(depth):
+        for tag in (b"\x0a", b"\x42"):
+            value = tag + varint(len(value)) + value
+        if len(value) > LIMITED.return_bytes * 500:
+            break
+    result = b"\x0a" + varint(len(value)) + value
+    data = b"\x08\x01\x2a" + varint(len(result)) + result
+    talk = Talk(corpse)
+    await asyncio.sleep(0)
+    await talk.say(HEADER.pack(len(data)) + data)
+    await talk.end()
+    check(talk)
+    assert talk.job.result is None
+
+
+async def test_a_frame_that_never_ends_takes_no_more_memory_than_the_largest(corpse: int) -> None:
+    talk = Talk(corpse)
+    await asyncio.sleep(0)
+    limit = talk.child.max_frame_bytes
+    tracemalloc.start()
+    try:
+        await talk.say(HEADER.pack(limit) + bytes(limit - 1))
+        assert not talk.child.violation
+        await talk.say(b"\xff" * (8 * limit))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    await talk.end()
+    check(talk)
+    # What is said is here as well; what was read may be held twice while it is decoded.
+    assert peak - 9 * limit < 4 * limit
+
+
+def varint(number: int) -> bytes:
+    encoded = b""
+    while number > 0x7F:
+        encoded += bytes([number & 0x7F | 0x80])
+        number >>= 7
+    return encoded + bytes([number])

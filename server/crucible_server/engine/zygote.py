@@ -6,6 +6,7 @@ One datagram of the control socket is one message of `crucible.vm.v1`; a Spawned
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -161,6 +162,8 @@ class Zygote:
                 for i in range(0, len(payload) - 3, 4)
             ]
             if not data:
+                for fd in fds:
+                    os.close(fd)
                 self.kill()
                 return
             try:
@@ -180,7 +183,7 @@ class Zygote:
             child = self._children.get(event.spawned.child_id)
             if child is None or len(fds) != 2 or child.spawned.done():
                 raise DecodeError("a Spawned for no child that was asked for")
-            child.attach(socket.socket(fileno=fds[0]), fds[1], event.spawned.pid)
+            child.attach(_stream(fds), fds[1], event.spawned.pid)
             return
         if fds:
             raise DecodeError(f"descriptors with {kind}")
@@ -189,8 +192,11 @@ class Zygote:
             if child is not None:
                 child.reaped(event.exited)
         elif kind == "spawn_failed":
-            child = self._children.pop(event.spawn_failed.child_id, None)
+            child = self._children.get(event.spawn_failed.child_id)
             if child is not None:
+                if child.spawned.done():
+                    raise DecodeError("a SpawnFailed for a child that was spawned")
+                del self._children[child.child_id]
                 child.failed(
                     ServiceError(
                         ErrorKind.ERROR_KIND_RESOURCE_EXCEEDED,
@@ -245,6 +251,16 @@ class Zygote:
         # Its socket closes a moment before it can be reaped.
         if self._process is not None and self._process.poll() is None:
             asyncio.get_running_loop().call_later(0.05, self._reap)
+
+
+def _stream(fds: list[int]) -> socket.socket:
+    """The socket of a child, when these are a socket and a pidfd. Raises DecodeError when they are not."""
+    try:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(fds[1], 0)
+        return socket.socket(fileno=fds[0])
+    except OSError as error:
+        raise DecodeError(f"expected a socket and a pidfd with spawned, got others: {error}") from None
 
 
 def _cannot_start(path: Path, why: str) -> ServiceError:
