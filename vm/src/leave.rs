@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 
 /// Leaves a value behind.
 pub fn behind<T>(value: T) {
-    drop(Left::new(value));
+    let _left = Left::new(value);
 }
 
 /// A value that is left behind where it goes out of scope.
