@@ -148,6 +148,8 @@ class Child:
             self._pidfd = -1
         if not self.spawned.done():
             self.spawned.set_exception(unavailable("the interpreter process ended before it could start"))
+            # Without a socket nothing else would say so.
+            self._at_eof = True
         # What it wrote is all there by now; the event loop need not be asked.
         while not self._at_eof and self._receive():
             pass
@@ -269,6 +271,9 @@ class Child:
             if self._receiver is None:
                 raise FrameError("a frame before the job")
             is_last = self._receiver.on_frame(frame)
+            # What it is answered may be one frame too many that it does not read: nothing after that counts.
+            if self._at_eof:
+                return False
         del incoming[:position]
         return is_last
 

@@ -6,7 +6,9 @@ One datagram of the control socket is one message of `crucible.vm.v1`; Spawned c
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import threading
@@ -221,6 +223,8 @@ class Zygote:
                 for i in range(0, len(payload) - 3, 4)
             ]
             if not data:
+                for fd in fds:
+                    os.close(fd)
                 self.kill()
                 return
             try:
@@ -241,11 +245,12 @@ class Zygote:
             child = self._children.get(event.spawned.child_id)
             if child is None or len(fds) != 2 or child.spawned.done():
                 raise DecodeError("a Spawned for no child that was asked for")
-            child.attach(socket.socket(fileno=fds[0]), fds[1])
+            child.attach(_stream(fds), fds[1])
             return
         if kind == "entered":
             if self._process is None or self._process.has_entered or self.is_ready or len(fds) != 1:
                 raise DecodeError("an Entered that does not come first")
+            _check_pidfd(fds[0])
             self._process.enter(fds[0])
             self._on_process(self._process.pid)
             return
@@ -256,8 +261,11 @@ class Zygote:
             if child is not None:
                 child.reaped(event.exited)
         elif kind == "spawn_failed":
-            child = self._children.pop(event.spawn_failed.child_id, None)
+            child = self._children.get(event.spawn_failed.child_id)
             if child is not None:
+                if child.spawned.done():
+                    raise DecodeError("a SpawnFailed for a child that was spawned")
+                del self._children[child.child_id]
                 child.failed(
                     ServiceError(
                         ErrorKind.ERROR_KIND_RESOURCE_EXCEEDED,
@@ -330,6 +338,24 @@ class Zygote:
             asyncio.get_running_loop().call_later(_REAP_SECONDS, self._reap)
         else:
             self.is_gone = True
+
+
+def _stream(fds: list[int]) -> socket.socket:
+    """The socket of a child, when these are a socket and a pidfd. Raises DecodeError when they are not."""
+    _check_pidfd(fds[1])
+    try:
+        return socket.socket(fileno=fds[0])
+    except OSError as error:
+        raise DecodeError(f"expected a socket, got something else: {error}") from None
+
+
+def _check_pidfd(fd: int) -> None:
+    """Raises DecodeError when it is none."""
+    try:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(fd, 0)
+    except OSError as error:
+        raise DecodeError(f"expected a pidfd, got another descriptor: {error}") from None
 
 
 def _cannot_start(path: Path, why: str) -> ServiceError:

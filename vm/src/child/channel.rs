@@ -121,6 +121,11 @@ fn interrupted() -> bool {
 
 /// Ends the process at once: no destructor runs, since those of hostile values can overflow the stack.
 pub fn end(code: i32) -> ! {
+    #[cfg(feature = "fuzz")]
+    super::fuzz::unwind(code);
+    #[cfg(not(feature = "fuzz"))]
     // SAFETY: `_exit` does not return and touches no memory.
-    unsafe { libc::_exit(code) }
+    unsafe {
+        libc::_exit(code)
+    }
 }

@@ -3,6 +3,8 @@
 mod channel;
 pub mod clock;
 pub mod deadline;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod limits;
 mod output;
 mod preloaded;
@@ -17,7 +19,7 @@ pub use session::with;
 
 use crate::development::environment;
 use crate::frames::vm::{child_frame, server_frame, start};
-use crate::{compile, execute, exit, frames, modules};
+use crate::{compile, execute, exit, frames, leave, modules};
 use channel::{end, Channel};
 use session::Session;
 
@@ -30,6 +32,8 @@ pub fn serve(preloaded: &Preloaded, socket: RawFd) -> ! {
     if start.protocol_version != frames::PROTOCOL_VERSION {
         end(exit::PROTOCOL);
     }
+    #[cfg(feature = "fuzz")]
+    fuzz::bound(preloaded, &mut start);
     let Some(job) = start.job.take() else {
         end(exit::PROTOCOL)
     };
@@ -59,7 +63,7 @@ pub fn serve(preloaded: &Preloaded, socket: RawFd) -> ! {
                 Ok(()) => execute::execute(preloaded, mask, &job, &limits),
                 Err(message) => execute::refuse(message),
             };
-            std::mem::forget(job);
+            leave::behind(job);
             child_frame::Frame::ExecuteResult(result)
         }
     };

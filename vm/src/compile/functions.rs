@@ -12,6 +12,7 @@ use super::unused::{self, Written};
 use super::visitor::{Declared, Visitor};
 use crate::child::Preloaded;
 use crate::frames::v1::{FunctionInfo, ParameterInfo, Span};
+use crate::leave;
 use crate::unit::Function;
 
 /// Functions in both forms, and the unit they are in.
@@ -74,7 +75,7 @@ pub fn declared(
         }
     }
     rows.sort_by_key(|(function, _)| !function.is_public);
-    std::mem::forget(vm);
+    leave::behind(vm);
     let (table, infos) = rows.into_iter().unzip();
     Functions { unit, table, infos }
 }

@@ -18,6 +18,7 @@ use crate::child::{Limits, Preloaded};
 use crate::execute::failure;
 use crate::frames::v1::{Diagnostic, ScriptSource, Severity};
 use crate::frames::vm::CompileResult;
+use crate::leave;
 use crate::unit;
 use diagnostics::Report;
 use loader::Files;
@@ -143,11 +144,11 @@ fn finish(
         }
         result.functions = functions.infos;
         result.modules = modules::used(&scans, &visitor.items);
-        std::mem::forget(functions.unit);
+        leave::behind(functions.unit);
     }
     (result.diagnostics, result.rendered) = report.into_parts();
     // A source can build trees so deep that dropping them overflows the stack.
-    std::mem::forget((sources, diagnostics, visitor));
+    leave::behind((sources, diagnostics, visitor));
     result
 }
 

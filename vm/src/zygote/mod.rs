@@ -5,6 +5,8 @@ mod children;
 mod control;
 mod development;
 mod fork;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod limits;
 mod log;
 mod moments;
