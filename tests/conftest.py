@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import crucible
+from tests.postgresql import PostgresServer
 from tests.servers import RunningServer
 
 # A shell starts what it puts in the background with interrupts ignored, and so would be every command that is tested.
@@ -45,3 +46,10 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
     yield start
     for running in started:
         running.kill()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server that the tests of the session share: each makes databases of its own."""
+    with PostgresServer() as running:
+        yield running

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable
-from pathlib import Path
 
 from . import execution_operations as operations
 from . import execution_statements as s
 from . import lists
-from .base import OpenDatabase
-from .connection import Synchronous
-from .lock import FileLock
+from .base import OpenDatabase, Snapshot
+from .database import Database
 from .records import Change, ExecutionEnd, ExecutionQuery, ExecutionRecord, OutputSegment
 from .sql import Statement
 
@@ -28,8 +25,8 @@ _LATEST = (1 << 63) - 1
 class ExecutionStore(OpenDatabase):
     """Executions by (tenant, execution_id)."""
 
-    def __init__(self, path: Path, lock: FileLock, connection: sqlite3.Connection, synchronous: Synchronous) -> None:
-        super().__init__(path, lock, connection, synchronous)
+    def __init__(self, database: Database, snapshot: Snapshot) -> None:
+        super().__init__(database, snapshot)
         self._marks: dict[tuple[str, str], int] = {}
         self._mark_timer: asyncio.TimerHandle | None = None
 
@@ -137,9 +134,10 @@ class ExecutionStore(OpenDatabase):
     async def interrupt_unfinished(
         self, now: int, result: Callable[[ExecutionRecord, int, int], bytes], expire_time: int | None = None
     ) -> int:
-        """Ends every unfinished execution as INTERRUPTED, all or none; returns their number.
+        """Ends the unfinished executions of servers that are gone as INTERRUPTED, all or none; returns their number.
 
-        For start-up, when all of them belong to earlier runs of the server. `result` gives each its serialized
+        With a file of its own that is every one of earlier runs, and to be called at the start only. A shared database
+        tells by the servers' leases, and it may be called at any time. `result` gives each its serialized
         ExecutionResult from its record and the bytes of standard output and standard error that are stored; it
         is called in the writer's thread.
         """

@@ -3,43 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
+import contextlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, TypeVar
 
-from .connection import connect
-from .errors import store_closed, store_error
+from .database import Connection, Database
+from .errors import store_closed
 from .sql import Statement
 
 T = TypeVar("T")
 
 
 class Readers:
-    """A pool of `threads` reading connections."""
+    """A pool of reading connections, as many as the database wants at most."""
 
-    def __init__(self, path: Path, threads: int = 2) -> None:
-        self._path = path
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="crucible-store-reader")
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._executor = ThreadPoolExecutor(database.readers, thread_name_prefix="crucible-store-reader")
         self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
+        self._connections: set[Connection] = set()
         self._closed = False
 
     async def first(self, statement: Statement, parameters: tuple[Any, ...]) -> tuple[Any, ...] | None:
         """The first row, or None. Raises StoreError."""
 
-        def query(connection: sqlite3.Connection) -> tuple[Any, ...] | None:
-            row: tuple[Any, ...] | None = connection.execute(statement.sql, parameters).fetchone()
+        def query(connection: Connection) -> tuple[Any, ...] | None:
+            row: tuple[Any, ...] | None = connection.execute(statement, parameters).fetchone()
             return row
 
         return await self.run(query)
 
-    async def run(self, query: Callable[[sqlite3.Connection], T]) -> T:
+    async def run(self, query: Callable[[Connection], T]) -> T:
         """Runs `query` in a reader's thread. Raises StoreError."""
         if self._closed:
-            raise store_closed(self._path)
+            raise store_closed(self._database)
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._run, query)
 
     async def close(self) -> None:
@@ -50,13 +49,33 @@ class Readers:
             connection.close()
         self._connections.clear()
 
-    def _run(self, query: Callable[[sqlite3.Connection], T]) -> T:
+    def _run(self, query: Callable[[Connection], T]) -> T:
         try:
-            connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-            if connection is None:
-                connection = connect(self._path, read_only=True)
-                self._connections.append(connection)
-                self._local.connection = connection
-            return query(connection)
-        except sqlite3.Error as error:
-            raise store_error(error, self._path) from error
+            try:
+                return query(self._connection())
+            except self._database.errors as error:
+                if not self._database.is_lost(error):
+                    raise
+            # Reading changes nothing, so it is done again; once, as all connections may be gone at the same time.
+            self._drop()
+            return query(self._connection())
+        except self._database.errors as error:
+            if self._database.is_lost(error):
+                self._drop()
+            raise self._database.translate(error) from error
+
+    def _connection(self) -> Connection:
+        connection: Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._database.connect()
+            self._connections.add(connection)
+            self._local.connection = connection
+        return connection
+
+    def _drop(self) -> None:
+        connection: Connection | None = getattr(self._local, "connection", None)
+        if connection is not None:
+            self._local.connection = None
+            self._connections.discard(connection)
+            with contextlib.suppress(*self._database.errors):
+                connection.close()

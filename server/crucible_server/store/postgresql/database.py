@@ -1,0 +1,97 @@
+"""PostgreSQL as the database of a store: one database, any number of servers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import psycopg
+
+from ..address import PostgresAddress
+from ..database import Database
+from ..errors import StoreError
+from .connection import PostgresConnection, connect
+from .errors import is_lost, store_error
+from .identity import Identity
+from .schema import use
+from .writer import PostgresWriter
+
+
+class PostgresDatabase(Database):
+    """A database that this server has entered itself in."""
+
+    is_shared = True
+    # A trip to the database takes longer than one into a file.
+    readers = 4
+    errors = (psycopg.Error,)
+
+    def __init__(self, address: PostgresAddress, identity: Identity, lease_seconds: float) -> None:
+        """Connects, and makes or upgrades the tables. Raises StoreError, with nothing held."""
+        self._address = address
+        self._identity = identity
+        self._lease_seconds = lease_seconds
+        self._writer: PostgresWriter | None = None
+        try:
+            self._connection = connect_to_write(address)
+        except psycopg.Error as error:
+            identity.release()
+            raise store_error(error, address) from error
+        except BaseException:
+            identity.release()
+            raise
+
+    def __str__(self) -> str:
+        return str(self._address)
+
+    @property
+    def instance_id(self) -> str:
+        """See `Database`."""
+        return self._identity.instance_id
+
+    @property
+    def trouble(self) -> str:  # type: ignore[override]
+        """See `Database`."""
+        return "" if self._writer is None else self._writer.trouble
+
+    def translate(self, error: Exception) -> StoreError:
+        """See `Database`."""
+        return store_error(error, self._address)
+
+    def is_lost(self, error: Exception) -> bool:
+        """See `Database`."""
+        return is_lost(error)
+
+    def connect(self) -> PostgresConnection:
+        """See `Database`."""
+        return connect(self._address, read_only=True)
+
+    def writer(self, committed: Callable[[int], None]) -> PostgresWriter:
+        """See `Database`."""
+        self._writer = PostgresWriter(
+            self._connection, self._address, self._identity, self._lease_seconds, committed, connect_to_write
+        )
+        return self._writer
+
+    def on_lapse(self, lapsed: Callable[[], None]) -> None:
+        """See `Database`."""
+        assert self._writer is not None
+        self._writer.lapsed = lapsed
+
+    def abandon(self) -> None:
+        """See `Database`."""
+        self._connection.close()
+        self._identity.release()
+
+    def release(self) -> None:
+        """See `Database`."""
+        self._identity.release()
+
+
+def connect_to_write(address: PostgresAddress) -> PostgresConnection:
+    """A connection by which the database is in use. Raises StoreError and psycopg.Error."""
+    connection = connect(address, read_only=False)
+    try:
+        use(connection, address)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
