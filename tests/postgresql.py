@@ -34,7 +34,9 @@ def program(name: str) -> str:
     beside = Path(f"/usr/lib/postgresql/{VERSION}/bin/{name}")
     found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:
-        raise AssertionError(f"PostgreSQL is needed for tests: install postgresql-{VERSION} (Debian), or put it on the PATH")
+        raise AssertionError(
+            f"PostgreSQL is needed for tests: install postgresql-{VERSION} (Debian), or put it on the PATH"
+        )
     return found
 
 
@@ -133,7 +135,9 @@ class PostgresServer:
 
     def connect(self, database: str, user: str = "crucible", **options: Any) -> Connection:
         """A connection of the test's own, in autocommit mode."""
-        connection: Connection = psycopg.connect(self.url(database, user), autocommit=True, connect_timeout=5, **options)
+        connection: Connection = psycopg.connect(
+            self.url(database, user), autocommit=True, connect_timeout=5, **options
+        )
         return connection
 
     def create(self, template: str = "template0", name: str = "", **options: str) -> str:
@@ -156,9 +160,19 @@ class PostgresServer:
     def _initialise(self) -> None:
         # A language whose order of letters is not that of their numbers: nothing may depend on it.
         subprocess.run(
-            [*self._as_user(), program("initdb"), "-D", str(self.folder / "data"), "--username=crucible"]
-            + ["--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"]
-            + ["--locale-provider=icu", "--icu-locale=en-US"],
+            [
+                *self._as_user(),
+                program("initdb"),
+                "-D",
+                str(self.folder / "data"),
+                "--username=crucible",
+                "--auth=trust",
+                "--no-sync",
+                "--encoding=UTF8",
+                "--locale=C.UTF-8",
+                "--locale-provider=icu",
+                "--icu-locale=en-US",
+            ],
             check=True,
             capture_output=True,
             timeout=START_SECONDS,

@@ -86,7 +86,9 @@ async def test_a_database_locked_by_another_program_is_named_and_survived(
     assert await store.begin_execution(execution()) is None
 
 
-async def test_no_operation_waits_for_ever_or_is_done_by_half_when_locked(store: Store, database: StoreDatabase) -> None:
+async def test_no_operation_waits_for_ever_or_is_done_by_half_when_locked(
+    store: Store, database: StoreDatabase
+) -> None:
     await store.put_script(script(), unit(), "clean")
     for name in ("ended", "running"):
         await store.begin_execution(execution(name))

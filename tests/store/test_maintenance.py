@@ -154,9 +154,7 @@ async def test_a_whole_store_has_no_problems(store: Store, url: str) -> None:
         ("UPDATE output_segments SET last_sequence = 7 WHERE first_sequence = 3", "chunks from 3 on are not what"),
     ],
 )
-async def test_what_is_wrong_is_told(
-    store: Store, database: StoreDatabase, url: str, damage: str, words: str
-) -> None:
+async def test_what_is_wrong_is_told(store: Store, database: StoreDatabase, url: str, damage: str, words: str) -> None:
     await fill(store)
     await store.close()
     if database.kind == "postgresql":
@@ -242,9 +240,7 @@ async def test_a_store_of_another_version_is_not_checked(
     assert caught.value.kind is StoreErrorKind.SCHEMA
 
 
-async def test_a_backup_is_a_store_of_its_own(
-    store: Store, database: StoreDatabase, url: str, tmp_path: Path
-) -> None:
+async def test_a_backup_is_a_store_of_its_own(store: Store, database: StoreDatabase, url: str, tmp_path: Path) -> None:
     await fill(store)
     told: list[tuple[int, int]] = []
     backup = tmp_path / "backup"

@@ -45,7 +45,9 @@ async def test_an_ended_execution_is_deleted_with_its_output(store: Store, datab
     assert await store.begin_execution(execution("a")) is None
 
 
-async def test_a_redacted_execution_keeps_what_it_was_but_not_what_it_held(store: Store, database: StoreDatabase) -> None:
+async def test_a_redacted_execution_keeps_what_it_was_but_not_what_it_held(
+    store: Store, database: StoreDatabase
+) -> None:
     secret = b"secret-7c1f" * 3000
     await store.begin_execution(execution("a", request=secret))
     await store.append_output("local", "a", segment(1, 5, secret))

@@ -103,10 +103,7 @@ def second_revision(database: StoreDatabase) -> None:
     database.change_all(
         "INSERT INTO executions VALUES ('many', ?, 'sha256', '', 'main', 3, ?, 'bert', 1, 'run-1', ?, ?, ?, NULL, "
         "0, ?, ?, ?, ?, ?)",
-        [
-            (f"e{number:04}", False, NOW + number, NOW, NOW + 1, False, b"", b"", b"", b"")
-            for number in range(1200)
-        ],
+        [(f"e{number:04}", False, NOW + number, NOW, NOW + 1, False, b"", b"", b"", b"") for number in range(1200)],
     )
 
 

@@ -10,7 +10,9 @@ from tests.store.databases import StoreDatabase
 from tests.store.records import execution
 
 
-async def test_the_event_loop_goes_on_while_another_program_holds_the_database(store: Store, database: StoreDatabase) -> None:
+async def test_the_event_loop_goes_on_while_another_program_holds_the_database(
+    store: Store, database: StoreDatabase
+) -> None:
     with database.locked():
         waiting = [asyncio.create_task(store.begin_execution(execution(f"held-{n}"))) for n in range(3)]
         turns, longest, until = 0, 0.0, time.monotonic() + 0.6

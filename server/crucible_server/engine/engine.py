@@ -102,7 +102,7 @@ class Engine:
         )
         self.host_calls = HostCalls(settings.http)
         self.figures = Figures()
-        self.instance_id = secrets.token_hex(8)
+        self.instance_id = store.instance_id
         self.status: Status = Status.SERVICE_STATUS_STARTING
         self.on_status: Callable[[Status], None] = lambda _: None
         self._live: dict[tuple[str, str], Execution] = {}
@@ -124,12 +124,7 @@ class Engine:
     async def start(self) -> None:
         """Starts the interpreter and settles what an earlier run left unfinished."""
         await self.interpreter.start()
-        now = time.time_ns()
-        interrupted = await self.store.interrupt_unfinished(
-            now, results.interrupted, now + self._settings.retention.executions_ns
-        )
-        if interrupted:
-            log.warning("executions_interrupted", count=interrupted)
+        self.store.on_lapse(self._lapsed)
         await self.upkeep.start()
         self._set_status(Status.SERVICE_STATUS_HEALTHY)
 
@@ -185,6 +180,12 @@ class Engine:
             await asyncio.wait(self._tasks)
         await self.upkeep.stop()
         await self.interpreter.stop()
+
+    def _lapsed(self) -> None:
+        # Others have recorded the end of all that ran here: going on would only use up the machine.
+        log.error("lease_lapsed", executions=len(self._live))
+        for execution in list(self._live.values()):
+            execution.end(Ending(Kind.EXECUTION_ERROR_KIND_INTERRUPTED, results.LAPSED))
 
     def _set_status(self, status: Status) -> None:
         self.status = status

@@ -89,7 +89,7 @@ class OpenDatabase:
         return self._database.trouble
 
     def on_lapse(self, lapsed: Callable[[], None]) -> None:
-        """Has `lapsed` called when other servers have ended this one's executions because it was silent for too long."""
+        """Has `lapsed` called when other servers have ended this one's executions because it was silent."""
         self._database.on_lapse(lapsed)
 
     async def close(self) -> None:
@@ -130,6 +130,28 @@ class OpenDatabase:
     async def put_setting(self, name: str, value: bytes) -> None:
         """Keeps a value under a name, in place of an earlier one."""
         await self._writer.submit(operations.put_setting, (name, value))
+
+    async def claim_setting(self, name: str, value: bytes) -> bytes:
+        """Keeps a value under a name that has none yet; returns the one that it has then."""
+        return await self._writer.submit(operations.claim_setting, (name, value), compound=True)
+
+    async def other_servers(self) -> list[str]:
+        """The other servers that use the database, in words. Raises StoreError."""
+        return await asyncio.to_thread(self._database.other_servers)
+
+    async def may_sweep(self) -> bool:
+        """Whether this server deletes what is too old or too much: of those that share a database one does.
+
+        Counts anew then, as others have written as well.
+        """
+        if not self.is_shared:
+            return True
+        if not await self._writer.submit(operations.may_sweep, None):
+            return False
+        executions, scripts = await asyncio.to_thread(lambda: Snapshot(self._database).count())
+        await asyncio.shield(self._counting)
+        self._execution_count, self._script_count = executions, scripts
+        return True
 
     async def check(self) -> None:
         """Writes a probe row and reads it back."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -46,7 +47,6 @@ class CheckReport:
 class Inspection(Protocol):
     """What a database knows of its own soundness, and what is read of it, all as of one moment."""
 
-    connection: Connection
     revision: str | None
     bytes: int
     """Size of the database with its log."""
@@ -54,6 +54,10 @@ class Inspection(Protocol):
     """How long its own checks take, compared with a row of the others."""
     errors: tuple[type[Exception], ...]
     """What the driver raises when it meets damage."""
+
+    @property
+    def connection(self) -> Connection:
+        """Reads."""
 
     def damage_of(self, table: str) -> Iterator[str]:
         """What is wrong with the pages and indexes of a table."""
@@ -77,6 +81,7 @@ def check_store(
     the schema of another version.
     """
     address = address_of(url, password)
+    opened: AbstractContextManager[Inspection]
     if isinstance(address, SqliteAddress):
         from .sqlite_inspection import inspecting
 

@@ -93,6 +93,10 @@ class SqliteConnection:
     def end_lapsed_leases(self) -> None:
         """See `Connection`: a file has one server."""
 
+    def may_sweep(self) -> bool:
+        """See `Connection`."""
+        return True
+
 
 def connect(
     path: Path, *, read_only: bool, synchronous: Synchronous = "NORMAL", immutable: bool = False

@@ -53,6 +53,9 @@ class Connection(Protocol):
     def end_lapsed_leases(self) -> None:
         """Within a write: servers that have been silent for too long have no executions any more."""
 
+    def may_sweep(self) -> bool:
+        """Within a write: whether this server is the one that deletes what is too old."""
+
     def interrupt(self) -> None:
         """Breaks off what it executes; may be called from another thread."""
 
@@ -97,14 +100,22 @@ class Database(ABC):
         """Whether an error means that the connection is gone, and a new one may do better."""
         return False
 
+    @abstractmethod
     def on_lapse(self, lapsed: Callable[[], None]) -> None:
         """Has the event loop told when others have ended this server's executions because it was silent."""
 
+    def other_servers(self) -> list[str]:
+        """The other servers that use it, in words. Raises StoreError."""
+        return []
+
+    @abstractmethod
     def checkpoint(self) -> None:
         """Takes up what the log holds. Raises StoreError."""
 
+    @abstractmethod
     def abandon(self) -> None:
         """Gives up what was opened when there is no writer to close it."""
 
+    @abstractmethod
     def release(self) -> None:
         """After the writer has been closed: others may have the database now."""

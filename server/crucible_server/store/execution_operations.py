@@ -141,6 +141,17 @@ def put_setting(connection: Connection, setting: tuple[str, bytes]) -> None:
     connection.execute(s.UPSERT_SETTING, setting)
 
 
+def claim_setting(connection: Connection, setting: tuple[str, bytes]) -> bytes:
+    """Writes the setting (name, value) unless there is one; returns the value that it has."""
+    connection.execute(s.INSERT_SETTING, setting)
+    return bytes(connection.execute(s.SELECT_SETTING, setting[:1]).fetchone()[0])
+
+
+def may_sweep(connection: Connection, _: None) -> bool:
+    """Whether this server is the one that deletes what is too old."""
+    return connection.may_sweep()
+
+
 def _delete_some(connection: Connection, keys: Sequence[tuple[str, str]]) -> int:
     """Deletes at least the first, and no more once others have waited long enough; returns how many."""
     until = time.monotonic() + _BATCH_SECONDS

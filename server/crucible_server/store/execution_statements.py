@@ -6,7 +6,20 @@ import enum
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import BigInteger, bindparam, cast, delete, exists, func, insert, literal_column, select, text, tuple_, update
+from sqlalchemy import (
+    BigInteger,
+    bindparam,
+    cast,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    select,
+    text,
+    tuple_,
+    update,
+)
 
 from .records import ExecutionRecord, OutputSegment
 from .sql import (
@@ -31,7 +44,9 @@ _unfinished = executions.c.state.in_([number(QUEUED), number(RUNNING)])
 # A partial index is found by its own words only.
 _has_ended = text("end_time IS NOT NULL")
 _of_record = [executions.c[name] for name in fields(ExecutionRecord)]
-_ended = select(executions.c.tenant, executions.c.execution_id).with_hint(executions, indexed_by("executions_ended"), "sqlite")
+_ended = select(executions.c.tenant, executions.c.execution_id).with_hint(
+    executions, indexed_by("executions_ended"), "sqlite"
+)
 
 INSERT_EXECUTION = insert_missing(executions)
 SELECT_EXECUTION = compiled(select(*_of_record).where(*_key))
@@ -95,6 +110,7 @@ MEASURE_SEGMENTS = compiled(
 UPSERT_PROBE = upsert(probes, ("time",))
 SELECT_PROBE = compiled(select(probes.c.time).where(equals(probes.c.probe_id)))
 UPSERT_SETTING = upsert(settings, ("value",))
+INSERT_SETTING = insert_missing(settings)
 SELECT_SETTING = compiled(select(settings.c.value).where(equals(settings.c.name)))
 
 

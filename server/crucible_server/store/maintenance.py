@@ -17,7 +17,7 @@ def backup_store(
     """Copies the store as it is at this moment to a new file, also while a server writes to it.
 
     The copy is a whole store in one file that only this user can read: a store of SQLite, whatever the database.
-    Raises StoreError when there is no store, or the destination exists or cannot be written; nothing is left there then.
+    Raises StoreError when there is no store, or the destination exists or cannot be written; nothing is left then.
     """
     address = address_of(url, password)
     destination = destination.expanduser().absolute()

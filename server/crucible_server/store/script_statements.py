@@ -58,9 +58,11 @@ COUNT_SCRIPTS = compiled(select(func.count()).select_from(scripts))
 # The reference takes over the script's time, which may be older than the call that stores it.
 _reference = select(scripts.c.tenant, scripts.c.script_id, bindparam("principal", type_=Text), scripts.c.create_time)
 INSERT_REFERENCE = compiled_insert(
-    lambda insert: insert(script_references)
-    .from_select(["tenant", "script_id", "principal", "create_time"], _reference.where(*_script_key))
-    .on_conflict_do_nothing()
+    lambda insert: (
+        insert(script_references)
+        .from_select(["tenant", "script_id", "principal", "create_time"], _reference.where(*_script_key))
+        .on_conflict_do_nothing()
+    )
 )
 DELETE_REFERENCE = compiled(
     delete(script_references).where(
@@ -112,8 +114,7 @@ COUNT_EXECUTION = compiled(
     .values(
         last_used_time=larger(script_stats.c.last_used_time, _end),
         total_executions=script_stats.c.total_executions + literal_column("1"),
-        successful_executions=script_stats.c.successful_executions
-        + cast(bindparam("success", type_=Boolean), Integer),
+        successful_executions=script_stats.c.successful_executions + cast(bindparam("success", type_=Boolean), Integer),
         total_time_ns=script_stats.c.total_time_ns + bindparam("execution_time_ns"),
         max_time_ns=larger(script_stats.c.max_time_ns, bindparam("execution_time_ns")),
         max_memory_bytes=larger(script_stats.c.max_memory_bytes, bindparam("memory_bytes")),

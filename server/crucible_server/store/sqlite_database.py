@@ -58,6 +58,9 @@ class SqliteDatabase(Database):
         """See `Database`."""
         return SqliteWriter(self._connection, self._path, committed, waits_for_disk=self._synchronous == "FULL")
 
+    def on_lapse(self, lapsed: Callable[[], None]) -> None:
+        """See `Database`: never."""
+
     def checkpoint(self) -> None:
         """See `Database`: the log goes into the file."""
         try:

@@ -59,6 +59,9 @@ class SqliteWriter(Writer):
     def _finish(self) -> None:
         self._execute_pending()
 
+    def _idle(self) -> None:
+        """Never: nothing has to be renewed."""
+
     def _disconnect(self) -> None:
         self._connection.close()
 

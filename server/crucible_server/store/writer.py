@@ -106,6 +106,7 @@ class Writer(ABC):
     def _enqueue(self, write: Write) -> None:
         self._queue.put(write)
 
+    @abstractmethod
     def _finish(self) -> None:
         """In the event loop, before the thread ends."""
 
@@ -117,6 +118,7 @@ class Writer(ABC):
     def _disconnect(self) -> None:
         """Closes the connection; raises nothing."""
 
+    @abstractmethod
     def _idle(self) -> None:
         """Nothing has been written for `idle_seconds`; raises nothing."""
 

@@ -11,8 +11,9 @@ import psycopg
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 from psycopg.types.string import StrDumper
 
-from ..address import PostgresAddress
-from ..sql import Statement
+from crucible_server.store.address import PostgresAddress
+from crucible_server.store.sql import Statement
+
 from . import locks
 
 Raw: TypeAlias = psycopg.Connection[tuple[Any, ...]]
@@ -87,6 +88,10 @@ class PostgresConnection:
     def end_lapsed_leases(self) -> None:
         """See `Connection`. A database that has just started gives all servers the time to come back."""
         self.raw.execute(locks.END_LAPSED)
+
+    def may_sweep(self) -> bool:
+        """See `Connection`."""
+        return self.raw.execute(locks.TRY_TO_SWEEP).fetchone() == (True,)
 
     def interrupt(self) -> None:
         """See `Connection`."""

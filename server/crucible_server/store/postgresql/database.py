@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 import psycopg
 
-from ..address import PostgresAddress
-from ..database import Database
-from ..errors import StoreError
+from crucible_server.store.address import PostgresAddress
+from crucible_server.store.database import Database
+from crucible_server.store.errors import StoreError
+
 from .connection import PostgresConnection, connect
 from .errors import is_lost, store_error
 from .identity import Identity
-from .schema import use
+from .schema import servers_of, use
 from .writer import PostgresWriter
 
 
@@ -75,6 +76,20 @@ class PostgresDatabase(Database):
         """See `Database`."""
         assert self._writer is not None
         self._writer.lapsed = lapsed
+
+    def other_servers(self) -> list[str]:
+        """See `Database`."""
+        try:
+            connection = self.connect()
+            try:
+                return servers_of(connection.raw, self.instance_id)
+            finally:
+                connection.close()
+        except psycopg.Error as error:
+            raise store_error(error, self._address) from error
+
+    def checkpoint(self) -> None:
+        """See `Database`: PostgreSQL does so by itself."""
 
     def abandon(self) -> None:
         """See `Database`."""

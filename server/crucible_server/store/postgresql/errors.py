@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 from psycopg import errors
 
-from ..errors import StoreError, StoreErrorKind
+from crucible_server.store.errors import StoreError, StoreErrorKind
 
 _RETRIED = (errors.SerializationFailure, errors.DeadlockDetected)
 
@@ -20,12 +20,14 @@ _BY_STATE: dict[str, tuple[StoreErrorKind, str]] = {
     ),
     "25006": (
         StoreErrorKind.READ_ONLY,
-        "takes no writes. Is it a standby? Set `store_url` to the primary, or add target_session_attrs=read-write to it",
+        "takes no writes. Is it a standby? Set `store_url` to the primary, or add target_session_attrs=read-write",
     ),
     "42501": (
         StoreErrorKind.READ_ONLY,
-        "denies this role what a store needs. Make the role the owner of the database, or grant it CREATE and USAGE "
-        "on the schema and all rights to the tables",
+        (
+            "denies this role what a store needs. Make the role the owner of the database, or grant it CREATE and USAGE "
+            "on the schema and all rights to the tables"
+        ),
     ),
     "55P03": (
         StoreErrorKind.LOCKED,
@@ -49,10 +51,18 @@ _BY_CLASS: dict[str, tuple[StoreErrorKind, str]] = {
 # What is said before a connection stands has no code that the driver would give.
 _BY_WORDS: tuple[tuple[tuple[str, ...], StoreErrorKind, str], ...] = (
     (
-        ("password authentication failed", "no password supplied", "role ", "ident authentication", "peer authentication"),
+        (
+            "password authentication failed",
+            "no password supplied",
+            "role ",
+            "ident authentication",
+            "peer authentication",
+        ),
         StoreErrorKind.CONFIGURATION,
-        "refuses the user or the password. Check the user in `store_url`, and the password: in the file that "
-        "`store_password_file` names, or in CRUCIBLE_STORE_PASSWORD",
+        (
+            "refuses the user or the password. Check the user in `store_url`, and the password: in the file that "
+            "`store_password_file` names, or in CRUCIBLE_STORE_PASSWORD"
+        ),
     ),
     (
         ("no pg_hba.conf entry", "pg_hba.conf rejects"),
@@ -62,7 +72,7 @@ _BY_WORDS: tuple[tuple[tuple[str, ...], StoreErrorKind, str], ...] = (
     (
         ("database ",),
         StoreErrorKind.CONFIGURATION,
-        "does not exist. Make it, such as by `createdb --encoding=UTF8 --template=template0 NAME`, or correct `store_url`",
+        "does not exist. Make it by `createdb --encoding=UTF8 --template=template0 NAME`, or correct `store_url`",
     ),
     (
         ("too many clients", "connection slots"),
@@ -84,7 +94,7 @@ def is_lost(error: Exception) -> bool:
     if not isinstance(error, psycopg.OperationalError):
         return False
     state = error.sqlstate
-    return state is None or state[:2] in ("08", "57") and state != "57014" or state == "25P03"
+    return state is None or (state[:2] in ("08", "57") and state != "57014") or state == "25P03"
 
 
 def is_conflict(error: Exception) -> bool:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import psycopg
 
-from ..address import PostgresAddress
-from ..errors import StoreError, StoreErrorKind
+from crucible_server.store.address import PostgresAddress
+from crucible_server.store.errors import StoreError, StoreErrorKind
+
 from .connection import PostgresConnection, connect
 from .errors import store_error
-from .schema import require_usable, revision_of
+from .schema import require_usable, revision_of, servers_of
 
 
 class PostgresInspection:
@@ -52,6 +54,55 @@ def inspecting(address: PostgresAddress) -> Iterator[PostgresInspection]:
             connection.raw.execute("SET statement_timeout = 0")
             with connection.snapshot():
                 yield PostgresInspection(connection, address)
+        finally:
+            connection.close()
+    except psycopg.Error as error:
+        raise store_error(error, address) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What an operator wants to know of a database."""
+
+    version: str
+    encrypted: str
+    """Whether what goes to and fro can be read on the way, in words."""
+    bytes: int
+    revision: str | None
+    asynchronous: str
+    """Why acknowledged writes might be lost when PostgreSQL or its machine crashes; empty when they are not."""
+    servers: list[str]
+    key_id: bytes | None
+    """Of the key that seals the byte code in it."""
+
+
+def describe(address: PostgresAddress) -> Description:
+    """Looks at a database, which may be empty. Raises StoreError."""
+    try:
+        connection = connect(address, read_only=True)
+        try:
+            raw = connection.raw
+            require_usable(raw, address)
+            revision = revision_of(raw, address)
+            has_servers = raw.execute("SELECT to_regclass('servers') IS NOT NULL").fetchone() == (True,)
+            has_settings = raw.execute("SELECT to_regclass('settings') IS NOT NULL").fetchone() == (True,)
+            key = (
+                raw.execute("SELECT value FROM settings WHERE name = 'unit_key_id'").fetchone()
+                if has_settings
+                else None
+            )
+            (total,) = raw.execute("SELECT pg_database_size(current_database())").fetchone() or (0,)
+            (fsync,) = raw.execute("SHOW fsync").fetchone() or ("on",)
+            is_local = raw.info.host.startswith("/")
+            return Description(
+                version=str(raw.info.parameter_status("server_version")),
+                encrypted="a local socket" if is_local else "TLS" if raw.pgconn.ssl_in_use else "not encrypted",
+                bytes=int(total),
+                revision=revision,
+                asynchronous="fsync is off: a crash of its machine may destroy it" if fsync == "off" else "",
+                servers=servers_of(raw) if has_servers else [],
+                key_id=None if key is None else bytes(key[0]),
+            )
         finally:
             connection.close()
     except psycopg.Error as error:

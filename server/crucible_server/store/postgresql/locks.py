@@ -59,4 +59,6 @@ With `take_over`, who comes from the same host and holds the file of the id is t
 """
 DEREGISTER = "DELETE FROM servers WHERE server_id = %s AND instance_id = %s"
 LAST_GROUP = "SELECT groups FROM servers WHERE server_id = %s"
-OTHERS = f"SELECT host, process FROM servers WHERE lease_end > {NOW} AND instance_id <> '' ORDER BY host, process"
+SERVERS = (
+    f"SELECT host, process FROM servers WHERE lease_end > {NOW} AND instance_id NOT IN ('', %s) ORDER BY host, process"
+)

@@ -20,16 +20,17 @@ from psycopg import sql
 from sqlalchemy import Table, create_engine, insert, select
 from sqlalchemy.pool import StaticPool
 
-from .. import sqlite_maintenance as files
-from ..address import PostgresAddress
-from ..check import Progress
-from ..connection import SqliteConnection
-from ..errors import StoreError, StoreErrorKind
-from ..errors import store_error as sqlite_error
-from ..schema import REVISIONS, ensure_schema, migrate
-from ..sql import compiled
-from ..sqlite_inspection import reading
-from ..tables import metadata, servers
+from crucible_server.store import sqlite_maintenance as files
+from crucible_server.store.address import PostgresAddress
+from crucible_server.store.check import Progress
+from crucible_server.store.connection import SqliteConnection
+from crucible_server.store.errors import StoreError, StoreErrorKind
+from crucible_server.store.errors import store_error as sqlite_error
+from crucible_server.store.schema import REVISIONS, ensure_schema, migrate
+from crucible_server.store.sql import compiled
+from crucible_server.store.sqlite_inspection import reading
+from crucible_server.store.tables import metadata, servers
+
 from .connection import Raw, connect
 from .errors import store_error
 from .inspection import inspecting
@@ -107,7 +108,8 @@ def _replace(raw: Raw, address: PostgresAddress, source: SqliteConnection, progr
             total = sum(source.execute(_count(table)).fetchone()[0] for table in _TABLES)
             done = 0
             for table in _TABLES:
-                for done in _fill(raw, table, source, done):
+                for filled in _fill(raw, table, source):
+                    done += filled
                     progress(done, total)
         progress(total, total)
         return aside
@@ -116,16 +118,16 @@ def _replace(raw: Raw, address: PostgresAddress, source: SqliteConnection, progr
         raw.autocommit = True
 
 
-def _fill(raw: Raw, table: Table, source: SqliteConnection, done: int) -> Iterator[int]:
+def _fill(raw: Raw, table: Table, source: SqliteConnection) -> Iterator[int]:
+    """Copies a table; tells from time to time how many rows came since."""
     columns = sql.SQL(", ").join(map(sql.Identifier, table.columns.keys()))
     copy = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table.name), columns)
     with raw.cursor() as cursor, cursor.copy(copy) as rows:
-        for row in source.stream(compiled(select(*table.columns))):
-            rows.write_row(row)
-            done += 1
-            if done % _ROWS_AT_ONCE == 0:
-                yield done
-    yield done
+        stream = source.stream(compiled(select(*table.columns)))
+        while batch := list(islice(stream, _ROWS_AT_ONCE)):
+            for row in batch:
+                rows.write_row(row)
+            yield len(batch)
 
 
 def _set_aside(raw: Raw) -> str:

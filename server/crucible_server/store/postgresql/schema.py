@@ -10,9 +10,10 @@ from typing import Any
 
 import psycopg
 
-from ..address import PostgresAddress
-from ..errors import StoreError, StoreErrorKind
-from ..schema import REVISIONS, migrate, newer_schema, not_a_store
+from crucible_server.store.address import PostgresAddress
+from crucible_server.store.errors import StoreError, StoreErrorKind
+from crucible_server.store.schema import REVISIONS, migrate, newer_schema, not_a_store
+
 from . import locks
 from .connection import PostgresConnection, Raw, connect
 from .errors import store_error
@@ -48,7 +49,7 @@ def require_usable(raw: Raw, name: object, *, may_be_standby: bool = False) -> N
     if raw.execute("SELECT current_schema()").fetchone() == (None,):
         raise StoreError(
             StoreErrorKind.CONFIGURATION,
-            f"The store {name} has none of the schemas of its search_path. Create the schema, or correct the search_path.",
+            f"The store {name} has none of the schemas of its search_path. Create one, or correct the search_path.",
         )
 
 
@@ -91,10 +92,11 @@ def owning(raw: Raw, name: object, what: str, wait_seconds: float = _WAIT_SECOND
         if time.monotonic() > until:
             with contextlib.suppress(psycopg.Error):
                 # Nobody may be known, as in a store of a version before there were several servers.
-                who = ", ".join(f"process {process} on {host}" for host, process in raw.execute(locks.OTHERS))
+                who = ", ".join(servers_of(raw))
                 what += f" while servers use it ({who or 'unknown'})"
             raise StoreError(
-                StoreErrorKind.LOCKED, f"The store {name} is in use by another server and cannot {what}. Stop them first."
+                StoreErrorKind.LOCKED,
+                f"The store {name} is in use by another server and cannot {what}. Stop them first.",
             )
         time.sleep(_STEP_SECONDS)
     try:
@@ -102,6 +104,11 @@ def owning(raw: Raw, name: object, what: str, wait_seconds: float = _WAIT_SECOND
     finally:
         with contextlib.suppress(psycopg.OperationalError):
             raw.execute(locks.STOP_OWNING)
+
+
+def servers_of(raw: Raw, but: str = "") -> list[str]:
+    """The servers that use the database, in words, but for one by its instance_id. Raises psycopg.Error."""
+    return [f"process {process} on {host}" for host, process in raw.execute(locks.SERVERS, (but,))]
 
 
 def upgrade(address: PostgresAddress, revision: str) -> None:

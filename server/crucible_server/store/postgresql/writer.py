@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 
 import psycopg
 
-from ..address import PostgresAddress
-from ..errors import StoreError, StoreErrorKind
-from ..writer import Write, Writer
+from crucible_server.store.address import PostgresAddress
+from crucible_server.store.errors import StoreError, StoreErrorKind
+from crucible_server.store.writer import Write, Writer
+
 from . import locks
 from .connection import PostgresConnection
 from .errors import is_conflict, is_lost, store_error
