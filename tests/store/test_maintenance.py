@@ -298,7 +298,7 @@ async def test_a_store_that_is_written_to_is_backed_up(writing: Path, url: str, 
 
 async def test_a_store_in_use_is_not_replaced(writing: Path, url: str, tmp_path: Path) -> None:
     backup_store(url, tmp_path / "backup")
-    with pytest.raises(StoreError, match="in use by another server.*process") as caught:
+    with pytest.raises(StoreError, match=r"in use by another server.*process") as caught:
         restore_store(tmp_path / "backup", url)
     assert caught.value.kind is StoreErrorKind.LOCKED
     lines = writing.read_bytes().count(b"\n")

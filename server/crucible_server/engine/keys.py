@@ -35,7 +35,7 @@ async def open_seal(config: ServerConfig, store: Store) -> UnitSeal:
         raise ServiceError(
             ErrorKind.ERROR_KIND_CONFIGURATION_ERROR,
             f"the key of the byte code {place} is not the one that the byte code in the store was sealed under. Put "
-            "the former key back, or that of the other servers if they share the store, or run `crucible store reseal`: "
+            "the former key back, or that of the other servers that share the store, or run `crucible store reseal`; "
             "that drops the byte code, which is then compiled anew from the stored sources; nothing else is lost",
         )
     return seal

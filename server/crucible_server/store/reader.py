@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -14,6 +15,10 @@ from .errors import store_closed
 from .sql import Statement
 
 T = TypeVar("T")
+
+# How long a database that is lost is waited for.
+_PATIENCE_SECONDS = 5.0
+_FIRST_DELAY_SECONDS = 0.05
 
 
 class Readers:
@@ -25,6 +30,7 @@ class Readers:
         self._local = threading.local()
         self._connections: set[Connection] = set()
         self._closed = False
+        self._lost_at: float | None = None
 
     async def first(self, statement: Statement, parameters: tuple[Any, ...]) -> tuple[Any, ...] | None:
         """The first row, or None. Raises StoreError."""
@@ -50,19 +56,22 @@ class Readers:
         self._connections.clear()
 
     def _run(self, query: Callable[[Connection], T]) -> T:
-        try:
+        delay = _FIRST_DELAY_SECONDS
+        while True:
             try:
-                return query(self._connection())
+                result = query(self._connection())
+                self._lost_at = None
+                return result
             except self._database.errors as error:
                 if not self._database.is_lost(error):
-                    raise
-            # Reading changes nothing, so it is done again; once, as all connections may be gone at the same time.
-            self._drop()
-            return query(self._connection())
-        except self._database.errors as error:
-            if self._database.is_lost(error):
+                    raise self._database.translate(error) from error
+                # Reading changes nothing, so it can be done again. All readers together are patient once.
                 self._drop()
-            raise self._database.translate(error) from error
+                self._lost_at = self._lost_at or time.monotonic()
+                if self._closed or time.monotonic() - self._lost_at > _PATIENCE_SECONDS:
+                    raise self._database.translate(error) from error
+            time.sleep(delay)
+            delay *= 2
 
     def _connection(self) -> Connection:
         connection: Connection | None = getattr(self._local, "connection", None)

@@ -128,7 +128,7 @@ def insert_missing(table: Table) -> Statement:
 def upsert(
     table: Table, updated: Iterable[str] = (), values: Callable[[Any], dict[str, Any]] | None = None
 ) -> Statement:
-    """Inserts a whole row, or updates these columns of the one that has its key, or what `values` makes of `excluded`."""
+    """Inserts a whole row, or updates these columns of the one that has its key, or those of `values`."""
 
     def build(insert: Any) -> ClauseElement:
         clause = insert(table)

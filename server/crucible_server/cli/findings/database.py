@@ -27,7 +27,7 @@ def look(config: ServerConfig) -> tuple[list[Finding], bytes | None]:
         found = describe(address)
     except StoreError as error:
         return [Finding(GROUP, "place", Status.ERROR, error.message, _ADVICE)], None
-    place = f"{address}, PostgreSQL {found.version}, {size(found.bytes)}, {found.encrypted}"
+    place = f"{address}, PostgreSQL {found.version}, {size(found.size)}, {found.encrypted}"
     findings = [Finding(GROUP, "place", Status.OK, place), schema_finding(found.revision)]
     if found.asynchronous:
         findings.append(Finding(GROUP, "durability", Status.WARNING, found.asynchronous, "see docs/storage.md"))

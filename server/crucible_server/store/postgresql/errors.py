@@ -25,8 +25,8 @@ _BY_STATE: dict[str, tuple[StoreErrorKind, str]] = {
     "42501": (
         StoreErrorKind.READ_ONLY,
         (
-            "denies this role what a store needs. Make the role the owner of the database, or grant it CREATE and USAGE "
-            "on the schema and all rights to the tables"
+            "denies this role what a store needs. Make the role the owner of the database, or grant it CREATE and "
+            "USAGE on the schema and all rights to the tables"
         ),
     ),
     "55P03": (

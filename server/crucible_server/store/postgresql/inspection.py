@@ -67,7 +67,8 @@ class Description:
     version: str
     encrypted: str
     """Whether what goes to and fro can be read on the way, in words."""
-    bytes: int
+    size: int
+    """In bytes."""
     revision: str | None
     asynchronous: str
     """Why acknowledged writes might be lost when PostgreSQL or its machine crashes; empty when they are not."""
@@ -97,7 +98,7 @@ def describe(address: PostgresAddress) -> Description:
             return Description(
                 version=str(raw.info.parameter_status("server_version")),
                 encrypted="a local socket" if is_local else "TLS" if raw.pgconn.ssl_in_use else "not encrypted",
-                bytes=int(total),
+                size=int(total),
                 revision=revision,
                 asynchronous="fsync is off: a crash of its machine may destroy it" if fsync == "off" else "",
                 servers=servers_of(raw) if has_servers else [],

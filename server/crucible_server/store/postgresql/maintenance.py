@@ -39,7 +39,6 @@ from .schema import owning, require_usable, revision_of
 # In an order that the foreign keys allow. Who uses the database is nothing to keep.
 _TABLES = tuple(table for table in metadata.sorted_tables if table is not servers)
 _ROWS_AT_ONCE = 200
-_WAIT_SECONDS = 1.0
 # Tables of former revisions that are no longer among those of this one.
 _FORMER = ("alembic_version", "execution_outputs")
 
@@ -89,7 +88,7 @@ def restore(file: Path, address: PostgresAddress, progress: Progress) -> str | N
                 raw = connection.raw
                 raw.execute("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0")
                 require_usable(raw, address)
-                with owning(raw, address, "be restored", _WAIT_SECONDS), reading(copy) as source:
+                with owning(raw, address, "be restored"), reading(copy) as source:
                     return _replace(raw, address, source, progress)
             finally:
                 connection.close()

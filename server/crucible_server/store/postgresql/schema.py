@@ -69,36 +69,38 @@ def use(connection: PostgresConnection, address: PostgresAddress) -> None:
     """
     raw = connection.raw
     require_usable(raw, address)
-    raw.execute(locks.USE)
-    revision = revision_of(raw, address)
-    if revision == REVISIONS[-1]:
-        return
-    _require_known(revision, address)
-    # Whoever waits for the others must not be one of those that they wait for.
-    raw.execute(locks.STOP_USING)
-    with owning(raw, address, "be brought up to date"):
-        revision = revision_of(raw, address)
-        _require_known(revision, address)
-        if revision != REVISIONS[-1]:
-            upgrade(address, REVISIONS[-1])
+    until = time.monotonic() + _WAIT_SECONDS
+    while True:
         raw.execute(locks.USE)
+        revision = revision_of(raw, address)
+        if revision == REVISIONS[-1]:
+            return
+        if revision is not None and revision not in REVISIONS:
+            raise newer_schema(address, revision)
+        # Whoever waits for the others must not be one of those that they wait for.
+        raw.execute(locks.STOP_USING)
+        try:
+            with owning(raw, address, "be brought up to date"):
+                # Of servers that start together another may have been faster.
+                if revision_of(raw, address) == revision:
+                    upgrade(address, REVISIONS[-1])
+        except StoreError as error:
+            if error.kind is not StoreErrorKind.LOCKED or time.monotonic() > until:
+                raise
+            time.sleep(_STEP_SECONDS)
 
 
 @contextmanager
-def owning(raw: Raw, name: object, what: str, wait_seconds: float = _WAIT_SECONDS) -> Iterator[None]:
+def owning(raw: Raw, name: object, what: str) -> Iterator[None]:
     """While no server uses the database. Raises StoreError (LOCKED) when one does."""
-    until = time.monotonic() + wait_seconds
-    while raw.execute(locks.TRY_TO_OWN).fetchone() != (True,):
-        if time.monotonic() > until:
-            with contextlib.suppress(psycopg.Error):
-                # Nobody may be known, as in a store of a version before there were several servers.
-                who = ", ".join(servers_of(raw))
-                what += f" while servers use it ({who or 'unknown'})"
-            raise StoreError(
-                StoreErrorKind.LOCKED,
-                f"The store {name} is in use by another server and cannot {what}. Stop them first.",
-            )
-        time.sleep(_STEP_SECONDS)
+    if raw.execute(locks.TRY_TO_OWN).fetchone() != (True,):
+        with contextlib.suppress(psycopg.Error):
+            # Nobody may be known, as in a store of a version before there were several servers.
+            what += f" while servers use it ({', '.join(servers_of(raw)) or 'unknown'})"
+        raise StoreError(
+            StoreErrorKind.LOCKED,
+            f"The store {name} is in use by another server and cannot {what}. Stop them first.",
+        )
     try:
         yield
     finally:
@@ -140,8 +142,3 @@ def upgrade(address: PostgresAddress, revision: str) -> None:
         ) from error
     finally:
         engine.dispose()
-
-
-def _require_known(revision: str | None, name: object) -> None:
-    if revision is not None and revision not in REVISIONS:
-        raise newer_schema(name, revision)
