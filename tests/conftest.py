@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import crucible
+from tests import servers
 from tests.postgresql import PostgresServer
 from tests.servers import RunningServer
 
@@ -17,6 +18,33 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 StartServer = Callable[..., RunningServer]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--store postgresql` has the servers of the tests store there."""
+    parser.addoption("--store", choices=("sqlite", "postgresql"), default="sqlite", help="where the servers store")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _stores(request: pytest.FixtureRequest, monkeypatch_session: pytest.MonkeyPatch) -> None:
+    if request.config.getoption("--store") != "postgresql":
+        return
+    postgres: PostgresServer = request.getfixturevalue("postgres")
+    made: dict[Path, str] = {}
+
+    def url_of(data_dir: Path) -> str:
+        if data_dir not in made:
+            made[data_dir] = postgres.url(postgres.create())
+        return made[data_dir]
+
+    monkeypatch_session.setattr(servers, "store_url_of", url_of)
+
+
+@pytest.fixture(scope="session")
+def monkeypatch_session() -> Iterator[pytest.MonkeyPatch]:
+    """Changes that last as long as the session."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
 
 
 @pytest.fixture(scope="session")

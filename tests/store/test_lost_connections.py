@@ -194,7 +194,8 @@ async def test_a_connection_that_is_lost_while_it_commits(opened: Store, is_comm
         results = await asyncio.gather(
             opened.begin_execution(execution("a")), opened.begin_execution(execution("b")), opened.check()
         )
-    assert (results, lost) == ([None, None, None], 1)
+    assert [*results] == [None, None, None]
+    assert lost == 1
     assert await opened.begin_execution(execution("a")) is not None
     await opened.finish_execution(end("a"))
 

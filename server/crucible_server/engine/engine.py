@@ -24,6 +24,7 @@ from crucible_server.engine.admission import Admission, Ticket
 from crucible_server.engine.cache import UnitCache
 from crucible_server.engine.catalog import Catalog
 from crucible_server.engine.crashes import CrashLimit
+from crucible_server.engine.elsewhere import Elsewhere, cancellation
 from crucible_server.engine.execution import Execution, bind
 from crucible_server.engine.figures import Figures
 from crucible_server.engine.history import History, execution_not_found
@@ -107,6 +108,7 @@ class Engine:
         self.on_status: Callable[[Status], None] = lambda _: None
         self._live: dict[tuple[str, str], Execution] = {}
         self.history = History(store, self._live)
+        self._elsewhere = Elsewhere(store, self.scripts, self._live)
         self.upkeep = Upkeep(store, self.scripts, self.interpreter, settings.retention)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._idle = asyncio.Event()
@@ -125,6 +127,7 @@ class Engine:
         """Starts the interpreter and settles what an earlier run left unfinished."""
         await self.interpreter.start()
         self.store.on_lapse(self._lapsed)
+        self.store.listen(self._elsewhere.heard)
         await self.upkeep.start()
         self._set_status(Status.SERVICE_STATUS_HEALTHY)
 
@@ -355,11 +358,7 @@ class Engine:
             return await asyncio.shield(observed.live.finished), observed.live.output
         record = observed.record
         if record.result is None:
-            # It ended between two looks at it, or its end could not be stored.
-            fresh = await self.store.get_execution(record.tenant, record.execution_id)
-            if fresh is None or fresh.result is None:
-                raise unavailable("the end of the execution is not stored yet; ask again")
-            record = fresh
+            record = await self._elsewhere.ended(record)
         result = results.merge(record)
         return result, self._stored_output(record, result)
 
@@ -397,10 +396,11 @@ class Engine:
         """Ends an execution and waits until its end is stored; without effect on one that has ended."""
         observed = await self.observe(tenant, execution_id)
         if observed.live is not None:
-            why = f"cancelled: {reason[:500]}" if reason else "cancelled by CancelExecution"
-            observed.live.end(Ending(Kind.EXECUTION_ERROR_KIND_CANCELLED, why))
+            observed.live.end(cancellation(reason))
             await asyncio.shield(observed.live.finished)
             observed = await self.observe(tenant, execution_id)
+        elif observed.record.result is None:
+            observed = Observed(await self._elsewhere.cancel(observed.record, reason), None)
         return observed
 
     def abandon(self, observed: Observed) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from . import execution_operations as operations
+from .announcements import Announcement
 from .database import Connection, Database, Synchronous
 from .errors import StoreError, StoreErrorKind
 from .execution_statements import COUNT_EXECUTIONS, SELECT_PROBE, SELECT_SETTING
@@ -91,6 +92,10 @@ class OpenDatabase:
     def on_lapse(self, lapsed: Callable[[], None]) -> None:
         """Has `lapsed` called when other servers have ended this one's executions because it was silent."""
         self._database.on_lapse(lapsed)
+
+    def listen(self, heard: Callable[[Announcement], None]) -> None:
+        """Has `heard` called, in the event loop, with what the servers that share the database announce."""
+        self._database.listen(heard)
 
     async def close(self) -> None:
         """Writes what is queued and closes. Calling it again only waits for the first."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from .announcements import CancelRequested, ScriptRemoved
 from .database import Synchronous
 from .errors import StoreError, StoreErrorKind
 from .sql import Statement
@@ -92,6 +93,9 @@ class SqliteConnection:
 
     def end_lapsed_leases(self) -> None:
         """See `Connection`: a file has one server."""
+
+    def announce(self, announcement: ScriptRemoved | CancelRequested) -> None:
+        """See `Connection`: there is nobody else."""
 
     def may_sweep(self) -> bool:
         """See `Connection`."""

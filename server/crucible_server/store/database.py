@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
+from .announcements import Announcement, CancelRequested, ScriptRemoved
 from .errors import StoreError
 from .sql import Statement
 
@@ -56,6 +57,9 @@ class Connection(Protocol):
     def may_sweep(self) -> bool:
         """Within a write: whether this server is the one that deletes what is too old."""
 
+    def announce(self, announcement: ScriptRemoved | CancelRequested) -> None:
+        """Within a write: tells the other servers once it is committed."""
+
     def interrupt(self) -> None:
         """Breaks off what it executes; may be called from another thread."""
 
@@ -103,6 +107,10 @@ class Database(ABC):
     @abstractmethod
     def on_lapse(self, lapsed: Callable[[], None]) -> None:
         """Has the event loop told when others have ended this server's executions because it was silent."""
+
+    @abstractmethod
+    def listen(self, heard: Callable[[Announcement], None]) -> None:
+        """Has the event loop told what servers announce, this one included, until the writer is closed."""
 
     def other_servers(self) -> list[str]:
         """The other servers that use it, in words. Raises StoreError."""

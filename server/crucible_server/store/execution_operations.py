@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any, TypeAlias
 
 from . import execution_statements as s
+from .announcements import CancelRequested
 from .database import Connection
 from .errors import StoreError, StoreErrorKind
 from .records import Change, ExecutionEnd, ExecutionRecord, OutputSegment
@@ -150,6 +151,11 @@ def claim_setting(connection: Connection, setting: tuple[str, bytes]) -> bytes:
 def may_sweep(connection: Connection, _: None) -> bool:
     """Whether this server is the one that deletes what is too old."""
     return connection.may_sweep()
+
+
+def request_cancel(connection: Connection, request: CancelRequested) -> None:
+    """Tells the server that runs an execution."""
+    connection.announce(request)
 
 
 def _delete_some(connection: Connection, keys: Sequence[tuple[str, str]]) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from . import execution_operations as operations
 from . import execution_statements as s
 from . import lists
+from .announcements import CancelRequested
 from .base import OpenDatabase, Snapshot
 from .database import Database
 from .records import Change, ExecutionEnd, ExecutionQuery, ExecutionRecord, OutputSegment
@@ -84,6 +85,10 @@ class ExecutionStore(OpenDatabase):
         """The first segment beyond a sequence number that holds something of one stream."""
         statement = s.SELECT_STDERR_SEGMENT if is_stderr else s.SELECT_STDOUT_SEGMENT
         return await self._segment(statement, tenant, execution_id, after)
+
+    async def request_cancel(self, tenant: str, execution_id: str, reason: str) -> None:
+        """Asks the server that runs an execution to end it; whether it does shows in the record."""
+        await self._writer.submit(operations.request_cancel, CancelRequested(tenant, execution_id, reason))
 
     async def redact_execution(self, tenant: str, execution_id: str, redact: Callable[[bytes], bytes]) -> Change:
         """Erases the request, return value and output of an ended execution.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from . import script_statements as s
+from .announcements import ScriptRemoved
 from .database import Connection
 from .records import ScriptDeletion, ScriptRecord, UnitRecord
 
@@ -97,4 +98,5 @@ def _remove(connection: Connection, key: tuple[str, ...]) -> list[str]:
     unit_keys = [str(row[0]) for row in connection.execute(s.SELECT_UNIT_KEYS, key)]
     for statement in s.REMOVE_SCRIPT:
         connection.execute(statement, key)
+    connection.announce(ScriptRemoved(key[0], key[1], tuple(unit_keys)))
     return unit_keys

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+from .announcements import Announcement
 from .connection import SqliteConnection, connect, create_file
 from .database import Database, Synchronous
 from .errors import StoreError, store_error
@@ -60,6 +61,9 @@ class SqliteDatabase(Database):
 
     def on_lapse(self, lapsed: Callable[[], None]) -> None:
         """See `Database`: never."""
+
+    def listen(self, heard: Callable[[Announcement], None]) -> None:
+        """See `Database`: there is nobody else."""
 
     def checkpoint(self) -> None:
         """See `Database`: the log goes into the file."""

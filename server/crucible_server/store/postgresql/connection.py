@@ -12,6 +12,7 @@ from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 from psycopg.types.string import StrDumper
 
 from crucible_server.store.address import PostgresAddress
+from crucible_server.store.announcements import CancelRequested, ScriptRemoved, encode
 from crucible_server.store.sql import Statement
 
 from . import locks
@@ -88,6 +89,10 @@ class PostgresConnection:
     def end_lapsed_leases(self) -> None:
         """See `Connection`. A database that has just started gives all servers the time to come back."""
         self.raw.execute(locks.END_LAPSED)
+
+    def announce(self, announcement: ScriptRemoved | CancelRequested) -> None:
+        """See `Connection`."""
+        self.raw.execute("SELECT pg_notify(%s, %s)", (locks.CHANNEL, encode(announcement)))
 
     def may_sweep(self) -> bool:
         """See `Connection`."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 
 import psycopg
 
 from crucible_server.store.address import PostgresAddress
+from crucible_server.store.announcements import Announcement
 from crucible_server.store.database import Database
 from crucible_server.store.errors import StoreError
 
 from .connection import PostgresConnection, connect
 from .errors import is_lost, store_error
 from .identity import Identity
+from .listener import Listener
 from .schema import servers_of, use
 from .writer import PostgresWriter
 
@@ -31,6 +35,7 @@ class PostgresDatabase(Database):
         self._identity = identity
         self._lease_seconds = lease_seconds
         self._writer: PostgresWriter | None = None
+        self._listener: Listener | None = None
         try:
             self._connection = connect_to_write(address)
         except psycopg.Error as error:
@@ -77,6 +82,17 @@ class PostgresDatabase(Database):
         assert self._writer is not None
         self._writer.lapsed = lapsed
 
+    def listen(self, heard: Callable[[Announcement], None]) -> None:
+        """See `Database`."""
+        loop = asyncio.get_running_loop()
+
+        def tell(announcement: Announcement) -> None:
+            # A closed event loop has nobody left to tell.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(heard, announcement)
+
+        self._listener = Listener(self._address, tell)
+
     def other_servers(self) -> list[str]:
         """See `Database`."""
         try:
@@ -98,6 +114,8 @@ class PostgresDatabase(Database):
 
     def release(self) -> None:
         """See `Database`."""
+        if self._listener is not None:
+            self._listener.close()
         self._identity.release()
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+CHANNEL = "crucible"
+"""On which servers tell each other what cannot wait."""
+
 _CLASS = 0x43525543
 """Tells the locks of Crucible from those of others in the same database."""
 _IN_USE = 1
