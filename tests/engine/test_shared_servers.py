@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import crucible
+from crucible.v1 import server_info_pb2
 from tests.postgresql import PostgresServer
 from tests.servers import RunningServer
 
@@ -176,7 +177,7 @@ def test_a_restart_of_the_database_under_load_loses_nothing(start: Start) -> Non
                     faults.append(repr(error))
 
         def told(client: crucible.Client) -> str:
-            return client.health().status.name
+            return server_info_pb2.ServiceStatus.Name(client.health().status).removeprefix("SERVICE_STATUS_")
 
         with ExitStack() as stack:
             clients = [stack.enter_context(crucible.Client(server.address)) for server in servers]

@@ -110,8 +110,6 @@ class Upkeep:
     async def sweep(self) -> None:
         """Deletes what is older than its retention, and what is too many. Raises StoreError."""
         store, kept = self._store, self._retention
-        if not await store.may_sweep():
-            return
         now = time.time_ns()
         executions = await _batches(lambda: store.expire_executions(now))
         if store.execution_count > kept.max_executions:
@@ -125,7 +123,7 @@ class Upkeep:
             log.info("executions_deleted", count=executions)
 
     async def _run(self) -> None:
-        ticks = 0
+        ticks = sweep_at = 0
         while True:
             try:
                 self.resources.sample(self._interpreter.zygote_pid)
@@ -136,8 +134,12 @@ class Upkeep:
                     self._scripts.flush_uses()
                 if self._store.is_shared and ticks % _SETTLE_TICKS == 0:
                     await self.settle()
-                if ticks % _SWEEP_TICKS == 0:
-                    await self.sweep()
+                if ticks >= sweep_at:
+                    # The one that does it may be gone soon, or has just been this server's earlier run.
+                    sweep_at = ticks + _SETTLE_TICKS
+                    if await self._store.may_sweep():
+                        sweep_at = ticks + _SWEEP_TICKS
+                        await self.sweep()
             except StoreError as error:
                 log.warning("upkeep_failed", reason=error.message)
             except Exception:
