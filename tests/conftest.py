@@ -25,6 +25,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--store", choices=("sqlite", "postgresql"), default="sqlite", help="where the servers store")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests that look into the file of the store, or count on its speed, are for SQLite only."""
+    if config.getoption("--store") == "sqlite":
+        return
+    out = [item for item in items if item.get_closest_marker("sqlite") is not None]
+    config.hook.pytest_deselected(items=out)
+    items[:] = [item for item in items if item not in out]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _stores(request: pytest.FixtureRequest, monkeypatch_session: pytest.MonkeyPatch) -> None:
     if request.config.getoption("--store") != "postgresql":
