@@ -84,9 +84,9 @@ def test_a_store_is_looked_after(crucible: Crucible, settings: Mapping[str, str]
     # What was in PostgreSQL goes on in a file.
     moved = tmp_path / "moved"
     assert crucible("store", "restore", backup, "--data-dir", moved).returncode == 0
-    with RunningServer(moved, {"CRUCIBLE_UNIT_KEY_FILE": str(data / "unit.key")}) as running:
-        with client_library.Client(running.address) as client:
-            assert client.get_execution("kept").state == "SUCCEEDED"
+    by_key = {"CRUCIBLE_UNIT_KEY_FILE": str(data / "unit.key")}
+    with RunningServer(moved, by_key) as running, client_library.Client(running.address) as client:
+        assert client.get_execution("kept").state == "SUCCEEDED"
 
 
 def test_a_wrong_password_is_told_and_not_shown(

@@ -213,6 +213,22 @@ async def test_a_server_that_stands_still_in_the_middle_holds_up_no_other_for_lo
         other.close()
 
 
+async def test_a_store_that_was_emptied_meanwhile_is_not_made_anew(
+    own: PostgresServer, name: str, opened: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "_PATIENCE_SECONDS", 0.5)
+    with contextlib.closing(own.connect(name)) as connection:
+        connection.execute("ALTER SCHEMA public RENAME TO gone; CREATE SCHEMA public")
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
+            (name,),
+        )
+        with pytest.raises(StoreError, match="was replaced while this server used it"):
+            await opened.begin_execution(execution("a"))
+        connection.execute("DROP SCHEMA public; ALTER SCHEMA gone RENAME TO public")
+    assert await opened.begin_execution(execution("a")) is None
+
+
 async def test_closing_while_the_database_is_away_ends(own: PostgresServer, name: str) -> None:
     store = await Store.open(own.url(name))
     await asyncio.to_thread(own.stop)

@@ -37,7 +37,7 @@ class PostgresDatabase(Database):
         self._writer: PostgresWriter | None = None
         self._listener: Listener | None = None
         try:
-            self._connection = connect_to_write(address)
+            self._connection = connect_to_write(address, may_change=True)
         except psycopg.Error as error:
             identity.release()
             raise store_error(error, address) from error
@@ -119,11 +119,11 @@ class PostgresDatabase(Database):
         self._identity.release()
 
 
-def connect_to_write(address: PostgresAddress) -> PostgresConnection:
-    """A connection by which the database is in use. Raises StoreError and psycopg.Error."""
+def connect_to_write(address: PostgresAddress, *, may_change: bool = False) -> PostgresConnection:
+    """A connection by which the database is in use; for `may_change` see `use`. Raises StoreError and psycopg.Error."""
     connection = connect(address, read_only=False)
     try:
-        use(connection, address)
+        use(connection, address, may_change=may_change)
     except BaseException:
         connection.close()
         raise

@@ -62,8 +62,10 @@ def revision_of(raw: Raw, name: object) -> str | None:
     return str(rows[0][0]) if rows else None
 
 
-def use(connection: PostgresConnection, address: PostgresAddress) -> None:
+def use(connection: PostgresConnection, address: PostgresAddress, *, may_change: bool) -> None:
     """Has the database used by this session until it ends, creating or upgrading it when nobody else uses it.
+
+    Without `may_change` it has to be as it should: a store that was emptied meanwhile is not made anew in silence.
 
     Raises StoreError when it cannot be used, and psycopg.Error.
     """
@@ -77,6 +79,12 @@ def use(connection: PostgresConnection, address: PostgresAddress) -> None:
             return
         if revision is not None and revision not in REVISIONS:
             raise newer_schema(address, revision)
+        if not may_change:
+            raise StoreError(
+                StoreErrorKind.SCHEMA,
+                f"The store {address} was replaced while this server used it: expected schema {REVISIONS[-1]}, got "
+                f"{revision or 'none'}. Restore a backup, or restart the server to take it as it is.",
+            )
         # Whoever waits for the others must not be one of those that they wait for.
         raw.execute(locks.STOP_USING)
         try:
