@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 import uuid
@@ -15,7 +17,7 @@ import pytest
 import crucible
 from crucible.v1 import server_info_pb2
 from tests.postgresql import PostgresServer
-from tests.servers import RunningServer
+from tests.servers import RunningServer, children_of
 
 CHANCE = "use crucible::basic::random; pub fn main() { random::int(0, 4000000000000000) }"
 LOOP = 'pub fn main() { println!("up"); loop {} }'
@@ -155,6 +157,26 @@ def test_the_executions_of_a_dead_server_are_ended_by_those_that_live(start: Sta
         result = two.run(LOOP, execution_id=lost, check=False, detached=True, timeout=60.0)
         assert result.error is not None
         assert result.error.kind == "INTERRUPTED"
+
+
+def test_a_server_that_was_frozen_ends_what_others_have_given_up(start: Start) -> None:
+    first, second = start("a", CRUCIBLE_SPARE_CHILDREN="0", CRUCIBLE_MAX_SPARE_CHILDREN="0"), start("b")
+    with crucible.Client(first.address) as one, crucible.Client(second.address) as two:
+        lost = begin(one)
+        children = children_of(first.zygote_pid())
+        assert children
+        os.kill(first.pid, signal.SIGSTOP)
+        try:
+            eventually(lambda: two.get_execution(lost).state == "INTERRUPTED")
+        finally:
+            os.kill(first.pid, signal.SIGCONT)
+        eventually(lambda: not set(children) & set(children_of(first.zygote_pid())))
+        eventually(lambda: one.get_execution(lost).state == "INTERRUPTED")
+        # It has a lease again, and what it runs now is its own.
+        kept = begin(one)
+        time.sleep(1)
+        assert two.get_execution(kept).state == "RUNNING"
+        assert two.cancel(kept).state == "CANCELLED"
 
 
 @pytest.mark.timeout(180)

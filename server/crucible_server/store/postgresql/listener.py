@@ -14,7 +14,8 @@ from crucible_server.store.announcements import Announcement, Missed, decode
 from . import locks
 from .connection import connect
 
-_STEP_SECONDS = 0.5
+# How long closing waits at most.
+_STEP_SECONDS = 0.2
 _DELAY_SECONDS = 1.0
 
 
