@@ -185,9 +185,10 @@ class Engine:
         await self.interpreter.stop()
 
     def _lapsed(self) -> None:
-        # Others have recorded the end of all that ran here: going on would only use up the machine.
-        log.error("lease_lapsed", executions=len(self._live))
-        for execution in list(self._live.values()):
+        # Others have recorded the end of all that was begun before: going on would only use up the machine.
+        given_up = [execution for execution in self._live.values() if execution.begun.done()]
+        log.error("lease_lapsed", executions=len(given_up))
+        for execution in given_up:
             execution.end(Ending(Kind.EXECUTION_ERROR_KIND_INTERRUPTED, results.LAPSED))
 
     def _set_status(self, status: Status) -> None:

@@ -151,10 +151,10 @@ class PostgresWriter(Writer):
                 write.error = store_error(error, self._address) if isinstance(error, psycopg.Error) else error
                 if is_careful:
                     raw.execute("ROLLBACK TO operation")
-                elif len(group) == 1:
+                elif len(group) == 1 and not is_lapsed:
                     self._undo()
                     return
-                elif write.compound or isinstance(error, psycopg.Error):
+                elif write.compound or is_lapsed or isinstance(error, psycopg.Error):
                     raise _UndoneError from error
             if is_careful:
                 raw.execute("RELEASE operation")
@@ -164,6 +164,7 @@ class PostgresWriter(Writer):
         if ended.statusmessage != "COMMIT":
             raise StoreError(StoreErrorKind.UNAVAILABLE, f"The store {self._address} undid a transaction. Try again.")
         if is_lapsed:
+            # Before the callers of this group are answered: theirs is done under the new lease.
             self._tell_lapsed()
 
     def _was_committed(self) -> bool:
