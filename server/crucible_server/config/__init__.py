@@ -1,7 +1,18 @@
 """The configuration of the server: validated, from flags, environment, a TOML file and defaults."""
 
+from .files import FilesConfig
 from .http import HttpConfig
+from .isolation import IsolationConfig
 from .load import ConfigError, load_config
 from .models import ResourceLimitsConfig, ScriptEngineConfig, ServerConfig
 
-__all__ = ["ConfigError", "HttpConfig", "ResourceLimitsConfig", "ScriptEngineConfig", "ServerConfig", "load_config"]
+__all__ = [
+    "ConfigError",
+    "FilesConfig",
+    "HttpConfig",
+    "IsolationConfig",
+    "ResourceLimitsConfig",
+    "ScriptEngineConfig",
+    "ServerConfig",
+    "load_config",
+]
