@@ -34,6 +34,9 @@ VM_SOURCES := $(shell find vm \( -name target -o -name codegen -o -name conforma
 CRATES := vm vm/codegen vm/conformance vm/fuzz
 # The variant of the interpreter that the escape suite attacks from; never installed.
 ESCAPE_VM := vm/target/escape/crucible-vm
+# What the tests of whole servers say of the store, and not of its file.
+ON_POSTGRESQL := tests/api tests/engine/test_cache.py tests/engine/test_idempotency.py tests/engine/test_kills.py \
+	tests/engine/test_lifecycle.py tests/engine/test_retention.py tests/engine/test_streams.py
 PYTHON_SOURCES := server clients/python tests benchmarks proto vm
 
 # $(call need,program,what to install): stops with a word of advice when a program is missing.
@@ -78,10 +81,15 @@ $(INSTALLED): pyproject.toml server/crucible_server.data/scripts/crucible $(VM_S
 # --- checks: need Go and Node.js too ---
 
 .PHONY: test
-test: test-tools cargo-test conformance pytest ## Set everything up and run all tests
+test: test-tools cargo-test conformance pytest test-postgresql ## Set everything up and run all tests
 
 .PHONY: test-tools
-test-tools: build $(GRPCURL) $(NODE_MODULES)
+test-tools: build postgresql $(GRPCURL) $(NODE_MODULES)
+
+# Debian keeps the programs of a version off the PATH. Nothing is started but by the tests themselves.
+.PHONY: postgresql
+postgresql:
+	@PATH="$$PATH:/usr/lib/postgresql/15/bin"; $(call need,initdb,PostgreSQL 15 (Debian: apt-get install postgresql-15))
 
 .PHONY: cargo-test
 cargo-test: build ## Run the Rust tests
@@ -117,6 +125,10 @@ test-escape-modes: build $(ESCAPE_VM) ## The same as root and as another user, w
 .PHONY: pytest
 pytest: test-tools $(ESCAPE_VM) ## Run the Python tests (ARGS: flags of pytest)
 	CRUCIBLE_ESCAPE_VM="$(CURDIR)/$(ESCAPE_VM)" PATH="$(CURDIR)/$(BIN):$(CURDIR)/build/bin:$$PATH" $(BIN)/python -m pytest $(ARGS)
+
+.PHONY: test-postgresql
+test-postgresql: test-tools ## Run tests of whole servers once more, on PostgreSQL (ARGS: flags of pytest)
+	PATH="$(CURDIR)/$(BIN):$(CURDIR)/build/bin:$$PATH" $(BIN)/python -m pytest --store postgresql $(ON_POSTGRESQL) $(ARGS)
 
 .PHONY: test-long
 test-long: test-tools ## Walk, kill and race for about half an hour, where `make test` does for a minute

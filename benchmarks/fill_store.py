@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import io
 import random
-import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ from google.protobuf.proto import serialize_length_prefixed
 from crucible.v1 import error_pb2, execution_pb2, script_pb2, security_pb2, value_pb2
 from crucible_server.engine.identity import script_id
 from crucible_server.store import ExecutionEnd, ExecutionRecord, OutputSegment, ScriptRecord
-from crucible_server.store.connection import connect, create_file
+from crucible_server.store.connection import SqliteConnection, connect, create_file
 from crucible_server.store.execution_operations import begin_execution, finish_execution
 from crucible_server.store.schema import ensure_schema
 from crucible_server.store.script_operations import put_script
@@ -52,7 +51,7 @@ def fill(path: Path, scripts: int, executions: int, *, until: int | None = None,
     """
     create_file(path)
     ensure_schema(path)
-    connection = connect(path, read_only=False)
+    connection = SqliteConnection(connect(path, read_only=False))
     try:
         end = time.time_ns() if until is None else until
         begin = end - 2 * 86_400 * _SECOND
@@ -63,23 +62,24 @@ def fill(path: Path, scripts: int, executions: int, *, until: int | None = None,
         step = max((end - begin) // max(executions, 1), 1)
         for number in _in_transactions(connection, range(executions)):
             _execute(connection, chance, seed, number, ids, begin + number * step)
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        connection.raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     finally:
         connection.close()
     return ids
 
 
-def _in_transactions(connection: sqlite3.Connection, numbers: Iterable[int]) -> Iterator[int]:
-    connection.execute("BEGIN IMMEDIATE")
+def _in_transactions(connection: SqliteConnection, numbers: Iterable[int]) -> Iterator[int]:
+    raw = connection.raw
+    raw.execute("BEGIN IMMEDIATE")
     for number in numbers:
         yield number
         if number % _COMMIT_EVERY == _COMMIT_EVERY - 1:
-            connection.execute("COMMIT")
-            connection.execute("BEGIN IMMEDIATE")
-    connection.execute("COMMIT")
+            raw.execute("COMMIT")
+            raw.execute("BEGIN IMMEDIATE")
+    raw.execute("COMMIT")
 
 
-def _put_script(connection: sqlite3.Connection, number: int, now: int) -> str:
+def _put_script(connection: SqliteConnection, number: int, now: int) -> str:
     source = script_pb2.ScriptSource(source=f"pub fn main(n) {{ n + {number} }}")
     script = script_id(source)
     size = len(source.source)
@@ -100,7 +100,7 @@ def _put_script(connection: sqlite3.Connection, number: int, now: int) -> str:
 
 
 def _execute(
-    connection: sqlite3.Connection, chance: random.Random, seed: int, number: int, scripts: list[str], now: int
+    connection: SqliteConnection, chance: random.Random, seed: int, number: int, scripts: list[str], now: int
 ) -> None:
     state = chance.choices(list(STATES), list(STATES.values()))[0]
     principal = chance.choices(list(PRINCIPALS), list(PRINCIPALS.values()))[0]

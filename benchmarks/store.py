@@ -60,7 +60,7 @@ def _calls(store: Store, hot: str, now: int) -> dict[str, Call]:
         return lambda: store.list_scripts(query)
 
     return {
-        "begin and finish an execution": lambda: _execute(store, hot),
+        "begin and finish an execution": lambda: execute(store, hot),
         "list executions": executions(),
         "list executions, a page in the middle": executions(before=(now - day, "")),
         "list executions, by script": executions(script_id=hot),
@@ -87,7 +87,8 @@ async def _by_turns(calls: list[Call], rounds: int) -> list[list[float]]:
     return samples
 
 
-async def _execute(store: Store, script: str) -> None:
+async def execute(store: Store, script: str) -> None:
+    """Begins and finishes an execution of a script. Raises StoreError."""
     now = time.time_ns()
     execution_id = f"exec-{secrets.token_hex(16)}"
     record = ExecutionRecord(

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,8 @@ import pytest
 
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 30.0
+store_url_of: Callable[[Path], str] | None = None
+"""Where the store of a server with this data folder is, when it is not in the folder: see `--store`."""
 
 
 @dataclass
@@ -40,6 +42,8 @@ class RunningServer:
         """Starts it and waits until it is ready."""
         kept = {k: v for k, v in os.environ.items() if k == "CRUCIBLE_VM" or not k.startswith("CRUCIBLE_")}
         python, switch = sys.executable, as_user(self.user)
+        if store_url_of is not None:
+            kept["CRUCIBLE_STORE_URL"] = store_url_of(self.data_dir)
         if self.user is not None:
             python = python_of(self.user)
             kept["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)

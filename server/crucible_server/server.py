@@ -20,6 +20,7 @@ from crucible_server.config import ServerConfig
 from crucible_server.engine import bounds
 from crucible_server.engine.engine import Engine, EngineSettings, Status
 from crucible_server.engine.keys import open_seal
+from crucible_server.engine.storage import open_store
 from crucible_server.engine.upkeep import Retention
 from crucible_server.errors import ErrorKind, ServiceError
 from crucible_server.policy.grants import Grants
@@ -77,7 +78,7 @@ class Server:
         for shortage in shortages(config):
             log.warning("limit_cannot_be_kept", reason=shortage)
         config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._store = await Store.open(config.store_url, synchronous=config.store_synchronous)
+        self._store = await open_store(config)
         seal = await open_seal(config, self._store)
         retention = Retention(
             executions_ns=int(config.execution_retention * 1e9),

@@ -114,6 +114,7 @@ def test_a_crowded_queue_is_a_degraded_service(start_server: StartServer) -> Non
         wait_until(lambda: client.health().status == Status.SERVICE_STATUS_HEALTHY, "it does not recover")
 
 
+@pytest.mark.sqlite
 def test_an_end_that_the_store_refuses_is_stored_later(own: tuple[RunningServer, crucible.Client]) -> None:
     server, client = own
     source = 'pub fn main() { println!("up"); let n = 0; while n < 3000000 { n += 1; } n }'
@@ -146,6 +147,7 @@ def fill(client: crucible.Client, script: crucible.CompiledScript, kept: list[st
         kept.append(done.execution_id)
 
 
+@pytest.mark.sqlite
 def test_a_full_disk_is_told_and_loses_nothing(start_server: StartServer, tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()

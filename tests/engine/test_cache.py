@@ -50,6 +50,7 @@ def test_byte_code_survives_a_restart_with_its_warnings(start_server: StartServe
         assert metrics(client).total_compilations == 0
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     "damage",
     [
@@ -82,6 +83,7 @@ def test_byte_code_that_was_tampered_with_is_dropped_reported_and_compiled_anew(
     assert [script_id for script_id, _ in units(server.data_dir)] == [script_id for script_id, _ in before]
 
 
+@pytest.mark.sqlite
 def test_byte_code_moved_to_another_script_is_not_run(start_server: StartServer) -> None:
     server = start_server()
     with crucible.Client(server.address) as client:
@@ -101,6 +103,7 @@ def test_byte_code_moved_to_another_script_is_not_run(start_server: StartServer)
         assert metrics(client).cache_rejections == 1
 
 
+@pytest.mark.sqlite
 def test_a_source_that_was_tampered_with_is_not_compiled(start_server: StartServer) -> None:
     server = start_server()
     with crucible.Client(server.address) as client:
@@ -142,6 +145,7 @@ def test_bytes_bound_the_cache_too(start_server: StartServer) -> None:
         assert metrics(client).cache_bytes <= 2048
 
 
+@pytest.mark.sqlite
 def test_without_caching_every_call_compiles(start_server: StartServer) -> None:
     server = start_server(CRUCIBLE_ENGINE__ENABLE_CACHING="false")
     with crucible.Client(server.address) as client:
@@ -154,6 +158,7 @@ def test_without_caching_every_call_compiles(start_server: StartServer) -> None:
     assert units(server.data_dir) == []
 
 
+@pytest.mark.sqlite
 def test_a_deleted_script_is_not_found_in_the_cache(start_server: StartServer) -> None:
     server = start_server()
     with crucible.Client(server.address) as client:

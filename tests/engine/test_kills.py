@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Self
 
+import pytest
+
 import crucible
 from tests.conftest import StartServer
 from tests.engine.processes import LOOP, PATIENCE, PROMPT, STEPS, exists, wait_gone, wait_until
@@ -81,6 +83,7 @@ def compiled(server: RunningServer) -> str:
         return client.compile(STEPS).script_id
 
 
+@pytest.mark.sqlite
 def test_killing_the_zygote_fails_only_the_calls_in_flight(start_server: StartServer) -> None:
     server = start_server()
     with crucible.Client(server.address) as client, Load(server.address, compiled(server)) as load:

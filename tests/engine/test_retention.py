@@ -52,6 +52,7 @@ def test_executions_that_are_too_many_go_oldest_first(start_server: StartServer)
         assert client.health().details["stored_executions"].int_value == 3
 
 
+@pytest.mark.sqlite
 def test_scripts_without_a_name_go_when_nobody_uses_them(start_server: StartServer) -> None:
     server = start_server(CRUCIBLE_SCRIPT_RETENTION="2s")
     with crucible.Client(server.address) as client:

@@ -85,6 +85,7 @@ class Killer:
         kill_all(([*doomed] if children else []) + (zygotes if zygote else []))
 
 
+@pytest.mark.sqlite
 def test_kill_at_random_moments_under_load(start_server: StartServer, tmp_path: Path) -> None:
     print(f"KILL_SEED={SEED}")
     chance = random.Random(SEED)

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from crucible_server.store import ExecutionQuery, ScriptQuery, Store, StoreError, StoreErrorKind
+from crucible_server.store.sqlite_writer import SqliteWriter
+from tests.store.databases import StoreDatabase
 from tests.store.records import NOW, SUCCEEDED, end, execution, script, segment, unit
 
 WRITER = """
@@ -42,17 +44,21 @@ asyncio.run(main())
 """
 
 
-async def test_check_passes_and_leaves_one_row(store: Store, path: Path) -> None:
-    await store.check()
-    await store.check()
-    connection = sqlite3.connect(path)
-    assert connection.execute("SELECT count(*) FROM probes").fetchone() == (1,)
-    connection.close()
+def raw(store: Store) -> sqlite3.Connection:
+    """The connection that writes to a file."""
+    assert isinstance(store._writer, SqliteWriter)
+    return store._writer._connection.raw
 
 
-async def test_a_full_disk_fails_its_group_and_no_later_one(store: Store) -> None:
+async def test_check_passes_and_leaves_one_row(store: Store, database: StoreDatabase) -> None:
+    await store.check()
+    await store.check()
+    assert database.rows("SELECT count(*) FROM probes") == [(1,)]
+
+
+async def test_a_full_disk_fails_its_group_and_no_later_one(store: Store, path: Path) -> None:
     await store.begin_execution(execution("before"))
-    connection = store._writer._connection
+    connection = raw(store)
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     # SQLite answers a database at its page limit as it answers a full disk.
     connection.execute(f"PRAGMA max_page_count = {pages + 2}")
@@ -68,22 +74,21 @@ async def test_a_full_disk_fails_its_group_and_no_later_one(store: Store) -> Non
     await store.check()
 
 
-async def test_a_database_locked_by_another_program_is_named_and_survived(store: Store, path: Path) -> None:
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    try:
+async def test_a_database_locked_by_another_program_is_named_and_survived(
+    store: Store, database: StoreDatabase
+) -> None:
+    with database.locked():
         with pytest.raises(StoreError) as caught:
             await store.check()
         assert caught.value.kind is StoreErrorKind.LOCKED
         assert await store.get_execution("local", "e1") is None
-    finally:
-        other.execute("ROLLBACK")
-        other.close()
     await store.check()
     assert await store.begin_execution(execution()) is None
 
 
-async def test_no_operation_waits_for_ever_or_is_done_by_half_when_locked(store: Store, path: Path) -> None:
+async def test_no_operation_waits_for_ever_or_is_done_by_half_when_locked(
+    store: Store, database: StoreDatabase
+) -> None:
     await store.put_script(script(), unit(), "clean")
     for name in ("ended", "running"):
         await store.begin_execution(execution(name))
@@ -104,9 +109,7 @@ async def test_no_operation_waits_for_ever_or_is_done_by_half_when_locked(store:
             store.finish_execution(end("running", output=segment(8, 9))),
         ]
 
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    try:
+    with database.locked():
         for result in await asyncio.gather(*calls(), return_exceptions=True):
             assert isinstance(result, StoreError), result
             assert result.kind is StoreErrorKind.LOCKED
@@ -114,22 +117,19 @@ async def test_no_operation_waits_for_ever_or_is_done_by_half_when_locked(store:
         assert len(await store.list_executions(ExecutionQuery("local", 10))) == 2
         assert (await store.list_scripts(ScriptQuery("local", 10)))[0].names == ("clean",)
         assert await store.get_unit("key") == unit()
-    finally:
-        other.execute("ROLLBACK")
-        other.close()
     for call in calls():
         await call
     assert (store.execution_count, store.script_count) == (1, 0)
     assert await store.get_output("local", "running", 7) == segment(8, 9)
 
 
-async def test_a_store_that_cannot_be_written(store: Store) -> None:
+async def test_a_store_that_cannot_be_written(store: Store, path: Path) -> None:
     # The database refuses writing as a read-only file does; permissions would not stop root.
-    store._writer._connection.execute("PRAGMA query_only = ON")
+    raw(store).execute("PRAGMA query_only = ON")
     with pytest.raises(StoreError) as caught:
         await store.check()
     assert caught.value.kind is StoreErrorKind.READ_ONLY
-    store._writer._connection.execute("PRAGMA query_only = OFF")
+    raw(store).execute("PRAGMA query_only = OFF")
     await store.check()
 
 

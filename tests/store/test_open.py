@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import stat
 import subprocess
 import sys
@@ -12,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from crucible_server.store import Store, StoreError, StoreErrorKind
+from crucible_server.store.sqlite_writer import SqliteWriter
+from tests.store.databases import StoreDatabase
 from tests.store.records import NOW, end, execution
 
 
@@ -56,14 +57,15 @@ async def test_a_new_store_is_for_its_owner_only(store: Store, path: Path) -> No
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
-async def test_full_synchronous_is_in_force(url: str) -> None:
+async def test_full_synchronous_is_in_force(path: Path, url: str) -> None:
     store = await Store.open(url, synchronous="FULL")
-    mode = store._writer._connection.execute("PRAGMA synchronous").fetchone()
+    assert isinstance(store._writer, SqliteWriter)
+    mode = store._writer._connection.raw.execute("PRAGMA synchronous").fetchone()
     await store.close()
     assert mode == (2,)
 
 
-async def test_a_second_server_is_refused_with_the_pid_of_the_first(url: str) -> None:
+async def test_a_second_server_is_refused_with_the_pid_of_the_first(path: Path, url: str) -> None:
     program = (
         "import asyncio, sys\n"
         "from crucible_server.store import Store\n"
@@ -87,7 +89,7 @@ async def test_a_second_server_is_refused_with_the_pid_of_the_first(url: str) ->
     await again.close()
 
 
-async def test_a_second_opener_in_the_same_process_is_refused_too(store: Store, url: str) -> None:
+async def test_a_second_opener_in_the_same_process_is_refused_too(store: Store, path: Path, url: str) -> None:
     assert (await refusal(url)).kind is StoreErrorKind.LOCKED
     await store.check()
 
@@ -95,16 +97,31 @@ async def test_a_second_opener_in_the_same_process_is_refused_too(store: Store, 
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("postgresql://localhost/crucible", "SQLite only"),
+        ("mysql://localhost/crucible", "SQLite or PostgreSQL"),
         ("sqlite://", "names no file"),
         ("sqlite:///:memory:", "names no file"),
-        ("crucible.db", "should look like sqlite:"),
+        (":memory:", "names no file"),
+        ("", "should look like sqlite:"),
+        ("postgresql:crucible", "should look like sqlite:"),
+        ("postgresql://anna:s3cret@localhost/crucible", "holds a password"),
+        ("postgresql://localhost/crucible?password=s3cret", "holds a password"),
+        ("postgresql://anna:s3cret@localhost:port/crucible?nonsense=1", "no URL that PostgreSQL"),
     ],
 )
 async def test_addresses_that_cannot_be(url: str, words: str) -> None:
     error = await refusal(url)
     assert error.kind is StoreErrorKind.CONFIGURATION
     assert words in error.message
+    assert "s3cret" not in error.message
+
+
+async def test_a_path_is_an_address_too(tmp_path: Path) -> None:
+    store = await Store.open(str(tmp_path / "by-path.db"))
+    await store.put_setting("name", b"value")
+    await store.close()
+    again = await Store.open(f"sqlite:///{tmp_path}/by-path.db")
+    assert await again.get_setting("name") == b"value"
+    await again.close()
 
 
 async def test_a_synchronous_mode_that_does_not_exist(url: str) -> None:
@@ -128,11 +145,9 @@ async def test_a_file_that_is_no_database(path: Path, url: str) -> None:
     assert path.read_bytes() == before
 
 
-async def test_a_database_of_somebody_else(path: Path, url: str) -> None:
-    path.parent.mkdir()
-    with sqlite3.connect(path) as other:
-        other.execute("CREATE TABLE customers (name)")
-    other.close()
+@pytest.mark.empty_database
+async def test_a_database_of_somebody_else(database: StoreDatabase, url: str) -> None:
+    database.change("CREATE TABLE customers (name text)")
     error = await refusal(url)
     assert error.kind is StoreErrorKind.CORRUPT
     assert "customers" in error.message

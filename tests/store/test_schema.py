@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -24,16 +23,8 @@ from crucible_server.store import (
     schema,
     tables,
 )
+from tests.store.databases import StoreDatabase
 from tests.store.records import FAILED, INTERRUPTED, NOW, RUNNING, SUCCEEDED, execution, script
-
-
-def indexes(path: Path) -> set[str]:
-    connection = sqlite3.connect(path)
-    try:
-        rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL")
-        return {row[0] for row in rows}
-    finally:
-        connection.close()
 
 
 async def test_the_list_of_revisions_is_that_of_the_files() -> None:
@@ -42,30 +33,26 @@ async def test_the_list_of_revisions_is_that_of_the_files() -> None:
     assert tuple(reversed(walked)) == schema.REVISIONS
 
 
-async def test_the_migrations_lead_to_the_tables(store: Store, path: Path) -> None:
+async def test_the_migrations_lead_to_the_tables(store: Store, database: StoreDatabase) -> None:
     await store.close()
-    engine = create_engine(f"sqlite:///{path}")
+    engine = create_engine(database.url.replace("postgresql:", "postgresql+psycopg:"))
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
     engine.dispose()
 
 
-async def test_a_store_of_the_first_revision_is_upgraded_with_its_rows(path: Path, url: str) -> None:
-    path.parent.mkdir()
-    schema.upgrade(path, schema.REVISIONS[0])
-    assert "executions_unfinished" not in indexes(path)
-    connection = sqlite3.connect(path)
-    with connection:
-        connection.execute(
-            "INSERT INTO scripts VALUES ('local', 'sha256', 'anna', ?, ?, 6, ?, ?)",
-            (NOW, NOW, b"functions", b"source"),
-        )
-        connection.execute(
-            "INSERT INTO executions VALUES ('local', 'e1', 'sha256', 'tools/clean', 'main', 1, 1, 'anna', 3, "
-            "'run-1', ?, NULL, NULL, NULL, 0, 0, ?, ?, ?, NULL)",
-            (NOW, b"\x00hash", b"limits", b"arguments"),
-        )
-    connection.close()
+@pytest.mark.empty_database
+async def test_a_store_of_the_first_revision_is_upgraded_with_its_rows(database: StoreDatabase, url: str) -> None:
+    database.upgrade(schema.REVISIONS[0])
+    assert "executions_unfinished" not in database.indexes()
+    database.change(
+        "INSERT INTO scripts VALUES ('local', 'sha256', 'anna', ?, ?, 6, ?, ?)", NOW, NOW, b"functions", b"source"
+    )
+    database.change(
+        "INSERT INTO executions VALUES ('local', 'e1', 'sha256', 'tools/clean', 'main', 1, ?, 'anna', 3, "
+        "'run-1', ?, NULL, NULL, NULL, 0, ?, ?, ?, ?, NULL)",
+        *(True, NOW, False, b"\x00hash", b"limits", b"arguments"),
+    )
 
     store = await Store.open(url)
     try:
@@ -77,13 +64,12 @@ async def test_a_store_of_the_first_revision_is_upgraded_with_its_rows(path: Pat
         assert found.state == INTERRUPTED
     finally:
         await store.close()
-    assert "executions_state" in indexes(path)
+    assert "executions_state" in database.indexes()
 
 
-def second_revision(path: Path) -> None:
+def second_revision(database: StoreDatabase) -> None:
     """A store as the second revision had it: scripts, byte code, executions in all states and their output."""
-    path.parent.mkdir()
-    schema.upgrade(path, "0002")
+    database.upgrade("0002")
     stream = io.BytesIO()
     for chunk in (
         execution_pb2.ExecutionChunk(sequence=1, stdout="hi"),
@@ -94,38 +80,36 @@ def second_revision(path: Path) -> None:
     result = execution_pb2.ExecutionResult(execution_id="e1", success=True, stdout_bytes=7)
     result.return_value.int_value = 42
     failed = execution_pb2.ExecutionResult(execution_id="e2")
-    connection = sqlite3.connect(path)
-    with connection:
-        for tenant, name in (("local", "anna"), ("other", "bert")):
-            connection.execute(
-                "INSERT INTO scripts VALUES (?, 'sha256', ?, ?, ?, 6, ?, ?)",
-                (tenant, name, NOW, NOW + 5, b"functions", b"source"),
-            )
-            connection.execute("INSERT INTO script_names VALUES (?, 'clean', 'sha256', ?)", (tenant, NOW))
-        connection.execute("INSERT INTO units VALUES ('key', 'local', 'sha256', ?, ?, ?)", (NOW, b"mac", b"code"))
-        for name, state, start, end, data in (
-            ("e1", SUCCEEDED, NOW + 10, NOW + 30, result.SerializeToString()),
-            ("e2", FAILED, NOW + 10, NOW + 15, failed.SerializeToString()),
-            ("e3", FAILED, None, NOW + 40, b"\xff not a result"),
-            ("e4", RUNNING, NOW + 10, None, None),
-        ):
-            connection.execute(
-                "INSERT INTO executions VALUES ('local', ?, 'sha256', 'tools/clean', 'main', ?, 1, 'anna', 3, "
-                "'run-1', ?, ?, ?, NULL, 3, 0, ?, ?, ?, ?)",
-                (name, state, NOW, start, end, b"\x00hash", b"limits", b"arguments", data),
-            )
-        connection.execute("INSERT INTO execution_outputs VALUES ('local', 'e1', ?)", (stream.getvalue(),))
-        connection.execute("INSERT INTO execution_outputs VALUES ('local', 'e2', ?)", (b"\xff not chunks",))
-        connection.executemany(
-            "INSERT INTO executions VALUES ('many', ?, 'sha256', '', 'main', 3, 0, 'bert', 1, 'run-1', ?, ?, ?, NULL, "
-            "0, 0, x'', x'', x'', x'')",
-            [(f"e{number:04}", NOW + number, NOW, NOW + 1) for number in range(1200)],
+    for tenant, name in (("local", "anna"), ("other", "bert")):
+        database.change(
+            "INSERT INTO scripts VALUES (?, 'sha256', ?, ?, ?, 6, ?, ?)",
+            *(tenant, name, NOW, NOW + 5, b"functions", b"source"),
         )
-    connection.close()
+        database.change("INSERT INTO script_names VALUES (?, 'clean', 'sha256', ?)", tenant, NOW)
+    database.change("INSERT INTO units VALUES ('key', 'local', 'sha256', ?, ?, ?)", NOW, b"mac", b"code")
+    for name, state, start, end, data in (
+        ("e1", SUCCEEDED, NOW + 10, NOW + 30, result.SerializeToString()),
+        ("e2", FAILED, NOW + 10, NOW + 15, failed.SerializeToString()),
+        ("e3", FAILED, None, NOW + 40, b"\xff not a result"),
+        ("e4", RUNNING, NOW + 10, None, None),
+    ):
+        database.change(
+            "INSERT INTO executions VALUES ('local', ?, 'sha256', 'tools/clean', 'main', ?, ?, 'anna', 3, "
+            "'run-1', ?, ?, ?, NULL, 3, ?, ?, ?, ?, ?)",
+            *(name, state, True, NOW, start, end, False, b"\x00hash", b"limits", b"arguments", data),
+        )
+    database.change("INSERT INTO execution_outputs VALUES ('local', 'e1', ?)", stream.getvalue())
+    database.change("INSERT INTO execution_outputs VALUES ('local', 'e2', ?)", b"\xff not chunks")
+    database.change_all(
+        "INSERT INTO executions VALUES ('many', ?, 'sha256', '', 'main', 3, ?, 'bert', 1, 'run-1', ?, ?, ?, NULL, "
+        "0, ?, ?, ?, ?, ?)",
+        [(f"e{number:04}", False, NOW + number, NOW, NOW + 1, False, b"", b"", b"", b"") for number in range(1200)],
+    )
 
 
-async def test_a_store_of_the_second_revision_is_upgraded_with_its_rows(path: Path, url: str) -> None:
-    second_revision(path)
+@pytest.mark.empty_database
+async def test_a_store_of_the_second_revision_is_upgraded_with_its_rows(database: StoreDatabase, url: str) -> None:
+    second_revision(database)
     store = await Store.open(url)
     try:
         assert (store.script_count, store.execution_count) == (2, 1204)
@@ -161,63 +145,64 @@ async def test_a_store_of_the_second_revision_is_upgraded_with_its_rows(path: Pa
         assert (await store.delete_script("local", "sha256", "anna")).removed
     finally:
         await store.close()
-    connection = sqlite3.connect(path)
-    found_tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    connection.close()
-    assert found_tables == {*tables.metadata.tables, "alembic_version"}
+    assert database.tables() == {*tables.metadata.tables, "alembic_version"}
 
 
-async def test_an_upgrade_that_fails_late_leaves_all_rows(path: Path, url: str) -> None:
-    second_revision(path)
-    connection = sqlite3.connect(path)
-    with connection:
-        # In the way of the last table of the third revision.
-        connection.execute("CREATE TABLE settings (x)")
-    before = list(connection.iterdump())
-    connection.close()
+@pytest.mark.empty_database
+async def test_an_upgrade_that_fails_late_leaves_all_rows(database: StoreDatabase, url: str) -> None:
+    second_revision(database)
+    # In the way of the last table of the third revision.
+    database.change("CREATE TABLE settings (x text)")
+    before = database.dump()
     with pytest.raises(StoreError, match="settings"):
         await Store.open(url)
-    connection = sqlite3.connect(path)
-    assert list(connection.iterdump()) == before
-    connection.close()
+    assert database.dump() == before
 
 
-async def test_an_upgrade_that_fails_leaves_the_store_as_it_was(path: Path) -> None:
-    path.parent.mkdir()
-    schema.upgrade(path, schema.REVISIONS[0])
-    connection = sqlite3.connect(path)
-    with connection:
-        # In the way of the second revision.
-        connection.execute("CREATE TABLE executions_unfinished (x)")
-    connection.close()
+@pytest.mark.empty_database
+async def test_an_upgrade_that_fails_leaves_the_store_as_it_was(database: StoreDatabase, url: str) -> None:
+    database.upgrade(schema.REVISIONS[0])
+    # In the way of the second revision.
+    database.change("CREATE TABLE executions_unfinished (x text)")
     with pytest.raises(StoreError):
-        schema.ensure_schema(path)
-    connection = sqlite3.connect(path)
-    assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
-    connection.close()
+        await Store.open(url)
+    assert database.rows("SELECT version_num FROM alembic_version") == [("0001",)]
 
 
-async def test_a_store_whose_creation_fails_stays_empty(path: Path) -> None:
-    path.parent.mkdir()
+@pytest.mark.empty_database
+async def test_a_store_whose_creation_fails_stays_empty(database: StoreDatabase) -> None:
     with pytest.raises(Exception, match="9999"):
-        schema.upgrade(path, "9999")
-    connection = sqlite3.connect(path)
-    assert connection.execute("SELECT name FROM sqlite_master").fetchall() == []
-    connection.close()
+        database.upgrade("9999")
+    assert database.tables() == set()
 
 
-async def test_a_store_of_a_newer_server_is_refused_and_not_touched(store: Store, path: Path, url: str) -> None:
+async def test_a_store_of_a_newer_server_is_refused_and_not_touched(
+    store: Store, database: StoreDatabase, url: str
+) -> None:
     await store.begin_execution(execution())
     await store.close()
-    connection = sqlite3.connect(path)
-    with connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    connection.close()
+    database.change("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(StoreError) as caught:
         await Store.open(url)
     assert caught.value.kind is StoreErrorKind.SCHEMA
     assert "9999" in caught.value.message
     assert schema.REVISIONS[-1] in caught.value.message
-    connection = sqlite3.connect(path)
-    assert connection.execute("SELECT execution_id, state FROM executions").fetchall() == [("e1", 1)]
-    connection.close()
+    assert database.rows("SELECT execution_id, state FROM executions") == [("e1", 1)]
+
+
+@pytest.mark.empty_database
+@pytest.mark.parametrize("revision", schema.REVISIONS)
+async def test_a_store_of_any_revision_is_upgraded(database: StoreDatabase, url: str, revision: str) -> None:
+    database.upgrade(revision)
+    script_columns = 8 if revision < "0003" else 7
+    marks = ", ".join("?" * script_columns)
+    times = (NOW, NOW) if revision < "0003" else (NOW,)
+    database.change(f"INSERT INTO scripts VALUES ({marks})", *("local", "s", "anna", *times, 6, b"f", b"source"))
+    database.change("INSERT INTO script_names VALUES ('local', 'tidy', 's', ?)", NOW)
+    store = await Store.open(url)
+    try:
+        assert await store.resolve_name("local", "tidy") == "s"
+        assert await store.begin_execution(execution(script_id="s")) is None
+        assert database.rows("SELECT version_num FROM alembic_version") == [(schema.REVISIONS[-1],)]
+    finally:
+        await store.close()

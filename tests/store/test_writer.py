@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
-from pathlib import Path
 
 from crucible_server.store import Store
+from tests.store.databases import StoreDatabase
 from tests.store.records import execution
 
 
-async def test_the_event_loop_goes_on_while_another_program_holds_the_database(store: Store, path: Path) -> None:
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    try:
+async def test_the_event_loop_goes_on_while_another_program_holds_the_database(
+    store: Store, database: StoreDatabase
+) -> None:
+    with database.locked():
         waiting = [asyncio.create_task(store.begin_execution(execution(f"held-{n}"))) for n in range(3)]
         turns, longest, until = 0, 0.0, time.monotonic() + 0.6
         while (now := time.monotonic()) < until:
@@ -25,9 +24,6 @@ async def test_the_event_loop_goes_on_while_another_program_holds_the_database(s
         # A few hundredths of a second are spent on trying; the rest is waited for in the thread.
         assert longest < 0.4
         assert turns > 20
-    finally:
-        other.execute("ROLLBACK")
-        other.close()
     assert list(await asyncio.gather(*waiting)) == [None, None, None]
     for n in range(3):
         assert await store.get_execution("local", f"held-{n}") is not None

@@ -36,7 +36,13 @@ def check(config: ConfigOption = None, data_dir: DataDirOption = None, as_json: 
         from crucible_server.store.maintenance import check_store
 
         is_sealed = _seal(settings)
-        report = check_store(settings.store_url, is_sealed=is_sealed, script_id_of=_script_id_of, progress=progress)
+        report = check_store(
+            settings.store_url,
+            password=_password(settings),
+            is_sealed=is_sealed,
+            script_id_of=_script_id_of,
+            progress=progress,
+        )
     _print_report(report, seals_checked=is_sealed is not None, as_json=as_json)
     if report.problems:
         raise typer.Exit(Exit.REFUSED)
@@ -57,7 +63,7 @@ def backup(
     with _store_errors(), bar("backing up", enabled=not as_json) as progress:
         from crucible_server.store.maintenance import backup_store
 
-        backup_store(settings.store_url, destination, progress)
+        backup_store(settings.store_url, destination, progress, password=_password(settings))
         written = destination.stat().st_size
     if as_json:
         _emit_json({"backup": str(destination), "bytes": written})
@@ -77,13 +83,13 @@ def restore(
     with _store_errors(), bar("restoring", enabled=not as_json) as progress:
         from crucible_server.store.maintenance import restore_store
 
-        kept = restore_store(file, settings.store_url, progress)
+        kept = restore_store(file, settings.store_url, progress, password=_password(settings))
     if as_json:
         _emit_json({"restored": str(file), "kept": str(kept) if kept else None})
         return
     emit(sys.stdout, f"{file}: restored\n")
     if kept:
-        emit(sys.stdout, f"what was there before is now {kept}\n")
+        emit(sys.stdout, f"what was there before is now {_place_of(kept)}\n")
 
 
 @app.command()
@@ -105,17 +111,23 @@ def reseal(config: ConfigOption = None, data_dir: DataDirOption = None, as_json:
 
 async def _reseal(config: ServerConfig) -> int:
     from crucible_server.engine.keys import reseal as adopt_key
-    from crucible_server.store import Store, StoreError, StoreErrorKind
-    from crucible_server.store.connection import database_path
+    from crucible_server.engine.storage import open_store
+    from crucible_server.store import StoreError, StoreErrorKind
+    from crucible_server.store.address import SqliteAddress, address_of
 
-    path = database_path(config.store_url)
-    if not path.exists():
+    address = address_of(config.store_url)
+    if isinstance(address, SqliteAddress) and not address.path.exists():
         raise StoreError(
             StoreErrorKind.CONFIGURATION,
-            f"there is no store at {path}: nothing to reseal. Name it by --data-dir or --config",
+            f"there is no store at {address}: nothing to reseal. Name it by --data-dir or --config",
         )
-    store = await Store.open(config.store_url, synchronous=config.store_synchronous)
+    store = await open_store(config)
     try:
+        if others := await store.other_servers():
+            raise StoreError(
+                StoreErrorKind.LOCKED,
+                f"the store {address} is in use by {', '.join(others)}: stop all servers that share it first",
+            )
         return await adopt_key(config, store)
     finally:
         await store.close()
@@ -125,6 +137,16 @@ def _settings(file: Path | None, data_dir: Path | None) -> ServerConfig:
     from crucible_server.cli.serve import configuration
 
     return configuration(file, {} if data_dir is None else {"data_dir": data_dir})
+
+
+def _password(config: ServerConfig) -> str | None:
+    from crucible_server.engine.storage import store_password
+
+    return store_password(config)
+
+
+def _place_of(kept: str) -> str:
+    return kept if "/" in kept else f"the schema {kept} of the database; drop it when it is not wanted any more"
 
 
 def _seal(config: ServerConfig) -> Callable[[UnitRecord], bool] | None:
@@ -195,8 +217,8 @@ def _print_report(report: CheckReport, *, seals_checked: bool, as_json: bool) ->
     if report.problems:
         emit(
             sys.stderr,
-            "error: the store is damaged. Stop the server, keep a copy of it with its -wal file, and restore a backup "
-            "with `crucible store restore`\n",
+            "error: the store is damaged. Stop the server, keep a copy of it (a file with its -wal file), and restore "
+            "a backup with `crucible store restore`\n",
         )
 
 

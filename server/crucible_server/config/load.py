@@ -57,7 +57,7 @@ def _problem(entry: dict[str, Any]) -> str:
     key = ".".join(location)
     if entry["type"] == "extra_forbidden":
         return f"{key}: there is no such key{_nearest(location)}"
-    if location[0] == "unit_key":
+    if location[0] in ("unit_key", "store_password"):
         entry["input"] = "a value that is not shown"
     message = str(entry["msg"]).removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
@@ -108,4 +108,7 @@ def _unreadable(path: Path) -> list[str]:
         return [f"{path}: expected TOML: {error}"]
     if "unit_key" in content:
         return ["unit_key: a key does not belong into a file that is read by many; set CRUCIBLE_UNIT_KEY or use a file"]
+    if "store_password" in content:
+        advice = "set CRUCIBLE_STORE_PASSWORD or name a file by store_password_file"
+        return [f"store_password: a password does not belong into a file that is read by many; {advice}"]
     return []

@@ -152,8 +152,15 @@ class ServerConfig(BaseSettings):
     """`HOST:PORT`; port 0 takes a free one."""
     data_dir: Path = Field(default_factory=_data_dir)
     store_url: str = Field(default_factory=lambda values: _below(values, "crucible.db", "sqlite:///"))
+    """`sqlite:///PATH` or a path, or `postgresql://USER@HOST:PORT/DATABASE`, which several servers may share."""
+    store_password_file: Path | None = None
+    """The file that holds the password for PostgreSQL; without it, PostgreSQL's own ways serve, such as ~/.pgpass."""
+    store_password: SecretStr | None = None
+    """The password itself, instead of the file; from the environment only."""
+    store_lease: Seconds = Field(default=30.0, ge=2.0, le=3600.0)
+    """How long a server that shares its database may be silent before others record its executions as interrupted."""
     store_synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
-    """NORMAL survives a killed server, FULL also power loss, at a disk flush for each group of writes."""
+    """For SQLite: NORMAL survives a killed server, FULL also power loss, at a disk flush for each group of writes."""
     unit_key_file: Path = Field(default_factory=lambda values: Path(_below(values, "unit.key")))
     """The key that seals byte code in the store; made when there is neither a key nor sealed byte code."""
     unit_key: SecretStr | None = None
@@ -238,10 +245,10 @@ class ServerConfig(BaseSettings):
     def _check_layers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return check_layers(value)
 
-    @field_validator("data_dir", "unit_key_file", "vm_path")
+    @field_validator("data_dir", "unit_key_file", "vm_path", "store_password_file")
     @classmethod
-    def _expand(cls, value: Path) -> Path:
-        return value.expanduser()
+    def _expand(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser()
 
     @field_validator("store_synchronous", mode="before")
     @classmethod

@@ -72,6 +72,11 @@ class UnitCache:
             if unit is not None:
                 self.bytes -= len(unit.unit)
 
+    def clear(self) -> None:
+        """Drops all units."""
+        self._entries.clear()
+        self.bytes = 0
+
     def put(self, unit: CompiledUnit) -> None:
         """Adds a unit and evicts what no longer fits; a unit larger than the whole cache is not kept."""
         size = len(unit.unit)

@@ -24,6 +24,7 @@ from crucible_server.engine.admission import Admission, Ticket
 from crucible_server.engine.cache import UnitCache
 from crucible_server.engine.catalog import Catalog
 from crucible_server.engine.crashes import CrashLimit
+from crucible_server.engine.elsewhere import Elsewhere, cancellation
 from crucible_server.engine.execution import Execution, bind
 from crucible_server.engine.figures import Figures
 from crucible_server.engine.history import History, execution_not_found
@@ -124,13 +125,14 @@ class Engine:
         """The files of scripts; None when the operator allows none."""
         self.host_calls = HostCalls(settings.http, self.files)
         self.figures = Figures()
-        self.instance_id = secrets.token_hex(8)
+        self.instance_id = store.instance_id
         self.status: Status = Status.SERVICE_STATUS_STARTING
         self.no_development = ""
         """Why this machine cannot give Development although it was allowed; empty otherwise."""
         self.on_status: Callable[[Status], None] = lambda _: None
         self._live: dict[tuple[str, str], Execution] = {}
         self.history = History(store, self._live)
+        self._elsewhere = Elsewhere(store, self.scripts, self._live)
         self.upkeep = Upkeep(store, self.scripts, self.interpreter, settings.retention)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._idle = asyncio.Event()
@@ -157,6 +159,8 @@ class Engine:
     async def start(self) -> None:
         """Starts the interpreter and settles what an earlier run left unfinished."""
         await self.interpreter.start()
+        self.store.on_lapse(self._lapsed)
+        self.store.listen(self._elsewhere.heard)
         if self._settings.allow_development:
             await self._start_development()
         if self.files is not None:
@@ -164,12 +168,6 @@ class Engine:
             for layer in self.files.layers:
                 if not layer.active:
                     log.warning("layer_missing", layer=layer.name, reason=layer.detail)
-        now = time.time_ns()
-        interrupted = await self.store.interrupt_unfinished(
-            now, results.interrupted, now + self._settings.retention.executions_ns
-        )
-        if interrupted:
-            log.warning("executions_interrupted", count=interrupted)
         await self.upkeep.start()
         self._set_status(Status.SERVICE_STATUS_HEALTHY)
 
@@ -239,6 +237,13 @@ class Engine:
         await self.development.stop()
         if self.files is not None:
             await self.files.stop()
+
+    def _lapsed(self) -> None:
+        # Others have recorded the end of all that was begun before: going on would only use up the machine.
+        given_up = [execution for execution in self._live.values() if execution.begun.done()]
+        log.error("lease_lapsed", executions=len(given_up))
+        for execution in given_up:
+            execution.end(Ending(Kind.EXECUTION_ERROR_KIND_INTERRUPTED, results.LAPSED))
 
     def _set_status(self, status: Status) -> None:
         self.status = status
@@ -410,11 +415,7 @@ class Engine:
             return await asyncio.shield(observed.live.finished), observed.live.output
         record = observed.record
         if record.result is None:
-            # It ended between two looks at it, or its end could not be stored.
-            fresh = await self.store.get_execution(record.tenant, record.execution_id)
-            if fresh is None or fresh.result is None:
-                raise unavailable("the end of the execution is not stored yet; ask again")
-            record = fresh
+            record = await self._elsewhere.ended(record)
         result = results.merge(record)
         return result, self._stored_output(record, result)
 
@@ -452,10 +453,11 @@ class Engine:
         """Ends an execution and waits until its end is stored; without effect on one that has ended."""
         observed = await self.observe(tenant, execution_id)
         if observed.live is not None:
-            why = f"cancelled: {reason[:500]}" if reason else "cancelled by CancelExecution"
-            observed.live.end(Ending(Kind.EXECUTION_ERROR_KIND_CANCELLED, why))
+            observed.live.end(cancellation(reason))
             await asyncio.shield(observed.live.finished)
             observed = await self.observe(tenant, execution_id)
+        elif observed.record.result is None:
+            observed = Observed(await self._elsewhere.cancel(observed.record, reason), None)
         return observed
 
     def abandon(self, observed: Observed) -> None:

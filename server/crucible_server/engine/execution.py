@@ -14,7 +14,7 @@ from crucible_server.engine.host_calls import HostCallContext, HostCalls
 from crucible_server.engine.interpreter import Interpreter
 from crucible_server.engine.job import OUTPUT_CREDIT, Ending, Job, Kind, error_of
 from crucible_server.engine.output import OutputLog
-from crucible_server.engine.results import State, split, state_of
+from crucible_server.engine.results import State, merge, split, state_of
 from crucible_server.errors import ServiceError, invalid, unavailable
 from crucible_server.files.allowance import FileAllowance
 from crucible_server.outbound.allowance import Allowance
@@ -128,7 +128,8 @@ class Execution:
             except StoreError as error:
                 if error.kind is not StoreErrorKind.CONFLICT:
                     self.unstored = end
-                raise
+                    raise
+                result = await self._other_end(error)
             self.finished.set_result(result)
         except BaseException as error:
             if not self.finished.done():
@@ -137,6 +138,13 @@ class Execution:
                 raise
         finally:
             self.output.close()
+
+    async def _other_end(self, error: StoreError) -> execution_pb2.ExecutionResult:
+        """The end that another server has recorded, which is the one that counts; raises the error without one."""
+        record = await self._store.get_execution(self.record.tenant, self.record.execution_id)
+        if record is None or record.result is None:
+            raise error
+        return merge(record)
 
     def _end_of(
         self, result: execution_pb2.ExecutionResult, output: OutputSegment | None, retention_ns: int

@@ -22,6 +22,8 @@ def assess(engine: Engine) -> tuple[Status, str]:
         return engine.status, f"the service is {status_word(engine.status)}"
     if not engine.interpreter.alive:
         return Status.SERVICE_STATUS_UNHEALTHY, "the interpreter is down and is being restarted"
+    if engine.store.trouble:
+        return Status.SERVICE_STATUS_DEGRADED, f"writes wait until the store is back: {engine.store.trouble}"
     if engine.development.ready.protocol_version and not engine.development.alive:
         return Status.SERVICE_STATUS_DEGRADED, "the interpreter of DEVELOPMENT is down and is being restarted"
     if engine.upkeep.store_failure:

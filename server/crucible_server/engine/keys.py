@@ -27,15 +27,16 @@ async def open_seal(config: ServerConfig, store: Store) -> UnitSeal:
     """
     known = await store.get_setting(_SETTING)
     seal = configured_seal(config, may_create=known is None)
-    place = "in the environment (CRUCIBLE_UNIT_KEY)" if config.unit_key is not None else f"in {config.unit_key_file}"
     if known is None:
-        await store.put_setting(_SETTING, seal.key_id)
-    elif known != seal.key_id:
+        # Of servers that start together on one database the first decides.
+        known = await store.claim_setting(_SETTING, seal.key_id)
+    place = "in the environment (CRUCIBLE_UNIT_KEY)" if config.unit_key is not None else f"in {config.unit_key_file}"
+    if known != seal.key_id:
         raise ServiceError(
             ErrorKind.ERROR_KIND_CONFIGURATION_ERROR,
             f"the key of the byte code {place} is not the one that the byte code in the store was sealed under. Put "
-            "the former key back, or run `crucible store reseal`: that drops the byte code, which is then compiled "
-            "anew from the stored sources; nothing else is lost",
+            "the former key back, or that of the other servers that share the store, or run `crucible store reseal`; "
+            "that drops the byte code, which is then compiled anew from the stored sources; nothing else is lost",
         )
     return seal
 

@@ -9,6 +9,7 @@ Kind = error_pb2.ExecutionErrorKind
 State = execution_pb2.ExecutionState
 
 INTERRUPTED = "the server stopped while the script ran; it was not run again"
+LAPSED = "the server lost touch with its database for so long that others recorded the end of this execution"
 _REDACTED = "the contents of this execution have been erased"
 
 _END_STATES = {

@@ -176,6 +176,12 @@ class Scripts:
         for reference in [each for each in self._references if each[:2] == (tenant, script)]:
             del self._references[reference]
 
+    def forget_all(self) -> None:
+        """Any script may have been deleted: what is known of those that are stored is looked up again."""
+        self._forgettings += 1
+        self._references.clear()
+        self.cache.clear()
+
     def forget_units(self, unit_keys: Iterable[str]) -> None:
         """Scripts with this byte code are no longer stored."""
         self._forgettings += 1

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from crucible_server.engine import results
 from crucible_server.engine.interpreter import Interpreter
 from crucible_server.engine.resources import Resources
 from crucible_server.engine.scripts import Scripts
@@ -17,6 +18,7 @@ from crucible_server.store import ExecutionEnd, Store, StoreError, StoreErrorKin
 
 _TICK_SECONDS = 1.0
 _PROBE_TICKS = 5
+_SETTLE_TICKS = 5
 _SWEEP_TICKS = 60
 # Scripts deleted at a time: one transaction, so that byte code in memory goes with what went in the store.
 _SCRIPTS = 20
@@ -55,7 +57,8 @@ class Upkeep:
         """When that was, on the monotonic clock in seconds."""
 
     async def start(self) -> None:
-        """Cleans up once, then goes on in the background."""
+        """Settles what servers that are gone have left, cleans up once, then goes on in the background."""
+        await self.settle()
         dropped = await self._store.drop_units_of_other_toolchains(self._scripts.toolchain.name)
         if dropped:
             log.info("units_dropped", count=dropped, reason="compiled by another toolchain")
@@ -95,6 +98,15 @@ class Upkeep:
                 log.error("store_failed", reason=error.message)
             self.store_failure = error.message
 
+    async def settle(self) -> None:
+        """Records the executions that servers have left unfinished as interrupted. Raises StoreError."""
+        now = time.time_ns()
+        interrupted = await self._store.interrupt_unfinished(
+            now, results.interrupted, now + self._retention.executions_ns
+        )
+        if interrupted:
+            log.warning("executions_interrupted", count=interrupted)
+
     async def sweep(self) -> None:
         """Deletes what is older than its retention, and what is too many. Raises StoreError."""
         store, kept = self._store, self._retention
@@ -111,7 +123,7 @@ class Upkeep:
             log.info("executions_deleted", count=executions)
 
     async def _run(self) -> None:
-        ticks = 0
+        ticks = sweep_at = 0
         while True:
             try:
                 self.resources.sample(self._interpreter.zygote_pids)
@@ -120,8 +132,14 @@ class Upkeep:
                 if ticks % _PROBE_TICKS == 0:
                     await self.probe()
                     self._scripts.flush_uses()
-                if ticks % _SWEEP_TICKS == 0:
-                    await self.sweep()
+                if self._store.is_shared and ticks % _SETTLE_TICKS == 0:
+                    await self.settle()
+                if ticks >= sweep_at:
+                    # The one that does it may be gone soon, or has just been this server's earlier run.
+                    sweep_at = ticks + _SETTLE_TICKS
+                    if await self._store.may_sweep():
+                        sweep_at = ticks + _SWEEP_TICKS
+                        await self.sweep()
             except StoreError as error:
                 log.warning("upkeep_failed", reason=error.message)
             except Exception:

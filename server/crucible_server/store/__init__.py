@@ -1,5 +1,6 @@
 """What survives the server: scripts, names, byte code, executions and their output."""
 
+from .announcements import Announcement, CancelRequested, Missed, ScriptRemoved
 from .errors import StoreError, StoreErrorKind
 from .records import (
     Change,
@@ -17,14 +18,18 @@ from .records import (
 from .store import Store
 
 __all__ = [
+    "Announcement",
+    "CancelRequested",
     "Change",
     "ExecutionEnd",
     "ExecutionQuery",
     "ExecutionRecord",
+    "Missed",
     "OutputSegment",
     "ScriptDeletion",
     "ScriptQuery",
     "ScriptRecord",
+    "ScriptRemoved",
     "ScriptStats",
     "ScriptSummary",
     "Store",

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 from . import execution_operations as operations
-from .connection import Synchronous, connect, create_file, database_path
-from .errors import StoreError, StoreErrorKind, store_error
+from .announcements import Announcement
+from .database import Connection, Database, Synchronous
+from .errors import StoreError, StoreErrorKind
 from .execution_statements import COUNT_EXECUTIONS, SELECT_PROBE, SELECT_SETTING
-from .lock import FileLock
+from .open import DEFAULT_LEASE_SECONDS, open_database
 from .reader import Readers
-from .schema import ensure_schema
 from .script_statements import COUNT_SCRIPTS
-from .writer import Writer
 
 # Operations between checkpoints; some 10 MB of log.
 _CHECKPOINT_OPERATIONS = 300
@@ -27,12 +27,11 @@ _COUNT_SECONDS = 0.05
 class OpenDatabase:
     """Opening, closing, checkpoints and settings; what is stored is added by those that inherit."""
 
-    def __init__(self, path: Path, lock: FileLock, connection: sqlite3.Connection, synchronous: Synchronous) -> None:
-        """Takes over a lock and a connection that nothing else writes beside. Raises StoreError."""
-        self._path = path
-        self._lock = lock
-        self._readers = Readers(path)
-        self._writer = Writer(connection, path, self._committed, waits_for_disk=synchronous == "FULL")
+    def __init__(self, database: Database, snapshot: Snapshot) -> None:
+        """Takes over a database that nothing else writes to, and what is counted in it."""
+        self._database = database
+        self._readers = Readers(database)
+        self._writer = database.writer(self._committed)
         self._loop = asyncio.get_running_loop()
         self._since_checkpoint = 0
         self._checkpoint: asyncio.Task[None] | None = None
@@ -40,24 +39,63 @@ class OpenDatabase:
         # What came and went since the store was opened; what was there before is counted beside.
         self._execution_count = 0
         self._script_count = 0
-        self._snapshot = _snapshot(path)
+        self._snapshot = snapshot
         self._counting = self._loop.create_task(self._count())
         # Whoever needs the count is told; nobody may.
         self._counting.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     @classmethod
-    async def open(cls, url: str, *, synchronous: Literal["NORMAL", "FULL"] = "NORMAL") -> Self:
-        """Opens `sqlite:///PATH`, creating or upgrading it. Raises StoreError, which says what to do."""
-        path = database_path(url)
-        lock, connection = await asyncio.to_thread(_prepare, path, synchronous)
-        try:
-            store = cls(path, lock, connection, synchronous)
-        except BaseException:
-            connection.close()
-            lock.release()
-            raise
+    async def open(
+        cls,
+        url: str,
+        *,
+        synchronous: Synchronous = "NORMAL",
+        password: str | None = None,
+        identity: Path | None = None,
+        lease_seconds: float = DEFAULT_LEASE_SECONDS,
+    ) -> Self:
+        """Opens what `url` names, creating or upgrading it. Raises StoreError, which says what to do.
+
+        For the parameters see `open_database`.
+        """
+
+        def prepare() -> tuple[Database, Snapshot]:
+            database = open_database(
+                url, password, synchronous=synchronous, identity=identity, lease_seconds=lease_seconds
+            )
+            try:
+                return database, Snapshot(database)
+            except BaseException:
+                database.abandon()
+                raise
+
+        database, snapshot = await asyncio.to_thread(prepare)
+        store = cls(database, snapshot)
         await asyncio.wait((store._counting,), timeout=_COUNT_SECONDS)
         return store
+
+    @property
+    def is_shared(self) -> bool:
+        """Other servers may use the database at the same time."""
+        return self._database.is_shared
+
+    @property
+    def instance_id(self) -> str:
+        """Names this run of the server in the records of its executions."""
+        return self._database.instance_id
+
+    @property
+    def trouble(self) -> str:
+        """What the store is mending at the moment, such as a lost connection; empty when all is well."""
+        return self._database.trouble
+
+    def on_lapse(self, lapsed: Callable[[], None]) -> None:
+        """Has `lapsed` called when other servers have ended this one's executions because it was silent."""
+        self._database.on_lapse(lapsed)
+
+    def listen(self, heard: Callable[[Announcement], None]) -> None:
+        """Has `heard` called, in the event loop, with what the servers that share the database announce."""
+        self._database.listen(heard)
 
     async def close(self) -> None:
         """Writes what is queued and closes. Calling it again only waits for the first."""
@@ -75,7 +113,7 @@ class OpenDatabase:
             # The writer goes last: the last connection to close folds the log back into the database.
             await self._readers.close()
             await self._writer.close()
-            self._lock.release()
+            await asyncio.to_thread(self._database.release)
         finally:
             self._closing.set_result(None)
 
@@ -98,6 +136,28 @@ class OpenDatabase:
         """Keeps a value under a name, in place of an earlier one."""
         await self._writer.submit(operations.put_setting, (name, value))
 
+    async def claim_setting(self, name: str, value: bytes) -> bytes:
+        """Keeps a value under a name that has none yet; returns the one that it has then."""
+        return await self._writer.submit(operations.claim_setting, (name, value), compound=True)
+
+    async def other_servers(self) -> list[str]:
+        """The other servers that use the database, in words. Raises StoreError."""
+        return await asyncio.to_thread(self._database.other_servers)
+
+    async def may_sweep(self) -> bool:
+        """Whether this server deletes what is too old or too much: of those that share a database one does.
+
+        Counts anew then, as others have written as well.
+        """
+        if not self.is_shared:
+            return True
+        if not await self._writer.submit(operations.may_sweep, None):
+            return False
+        executions, scripts = await asyncio.to_thread(lambda: Snapshot(self._database).count())
+        await asyncio.shield(self._counting)
+        self._execution_count, self._script_count = executions, scripts
+        return True
+
     async def check(self) -> None:
         """Writes a probe row and reads it back."""
         now = time.time_ns()
@@ -106,8 +166,8 @@ class OpenDatabase:
         if row is None or row[0] < now:
             raise StoreError(
                 StoreErrorKind.UNAVAILABLE,
-                f"The store {self._path} does not give back what was written: expected {now}, got {row}. "
-                "Check whether another program has replaced the file; restart the server.",
+                f"The store {self._database} does not give back what was written: expected {now}, got {row}. "
+                "Check whether another program has replaced it; restart the server.",
             )
 
     def _flush(self) -> None:
@@ -115,10 +175,7 @@ class OpenDatabase:
 
     async def _count(self) -> None:
         # A million executions may take a second, which the start of a server does not wait for.
-        try:
-            executions, scripts = await asyncio.to_thread(_count, self._snapshot, self._path)
-        finally:
-            self._snapshot.close()
+        executions, scripts = await asyncio.to_thread(_count, self._snapshot)
         self._add_executions(executions)
         self._add_scripts(scripts)
 
@@ -138,7 +195,7 @@ class OpenDatabase:
     async def _make_checkpoint(self) -> None:
         # A checkpoint waits for the disk; in the writer's own thread every caller would wait with it.
         try:
-            await asyncio.to_thread(_checkpoint, self._path)
+            await asyncio.to_thread(self._database.checkpoint)
         except StoreError:
             # Nothing is lost: the log grows until the next one, or the writer's own, succeeds.
             pass
@@ -146,55 +203,34 @@ class OpenDatabase:
             self._checkpoint = None
 
 
-def _prepare(path: Path, synchronous: Synchronous) -> tuple[FileLock, sqlite3.Connection]:
-    if synchronous not in ("NORMAL", "FULL"):
-        raise StoreError(
-            StoreErrorKind.CONFIGURATION,
-            f"`store_synchronous` should be NORMAL or FULL but is {synchronous!r}.",
-        )
-    create_file(path)
-    lock = FileLock(path)
-    try:
-        ensure_schema(path)
-        return lock, connect(path, read_only=False, synchronous=synchronous)
-    except sqlite3.Error as error:
-        lock.release()
-        raise store_error(error, path) from error
-    except BaseException:
-        lock.release()
-        raise
-
-
-def _snapshot(path: Path) -> sqlite3.Connection:
+class Snapshot:
     """A connection that sees the store as it is now for as long as it is open."""
-    try:
-        connection = connect(path, read_only=True)
+
+    def __init__(self, database: Database) -> None:
+        """Raises StoreError."""
+        self._database = database
+        self._stack = ExitStack()
         try:
-            connection.execute("BEGIN")
-            connection.execute(SELECT_PROBE.sql, (1,)).fetchone()
-        except sqlite3.Error:
-            connection.close()
-            raise
-        return connection
-    except sqlite3.Error as error:
-        raise store_error(error, path) from error
+            with ExitStack() as stack:
+                self._connection: Connection = database.connect()
+                stack.callback(self._connection.close)
+                stack.enter_context(self._connection.snapshot())
+                self._connection.execute(SELECT_PROBE, (1,)).fetchone()
+                self._stack = stack.pop_all()
+        except database.errors as error:
+            raise database.translate(error) from error
+        self.interrupt = self._connection.interrupt
 
-
-def _count(snapshot: sqlite3.Connection, path: Path) -> tuple[int, int]:
-    try:
-        (executions,) = snapshot.execute(COUNT_EXECUTIONS.sql).fetchone()
-        (scripts,) = snapshot.execute(COUNT_SCRIPTS.sql).fetchone()
-        return executions, scripts
-    except sqlite3.Error as error:
-        raise store_error(error, path) from error
-
-
-def _checkpoint(path: Path) -> None:
-    try:
-        connection = connect(path, read_only=False)
+    def count(self) -> tuple[int, int]:
+        """Executions and scripts of all tenants; closes the connection. Raises StoreError."""
         try:
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        raise store_error(error, path) from error
+            with self._stack:
+                (executions,) = self._connection.execute(COUNT_EXECUTIONS).fetchone()
+                (scripts,) = self._connection.execute(COUNT_SCRIPTS).fetchone()
+                return executions, scripts
+        except self._database.errors as error:
+            raise self._database.translate(error) from error
+
+
+def _count(snapshot: Snapshot) -> tuple[int, int]:
+    return snapshot.count()

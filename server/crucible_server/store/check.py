@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import io
-import os
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.proto import parse_length_prefixed
@@ -17,11 +14,12 @@ from google.protobuf.proto import parse_length_prefixed
 from crucible.v1 import execution_pb2, script_pb2, script_service_pb2, security_pb2, value_pb2
 
 from . import check_statements as s
-from .connection import connect, database_path
-from .errors import StoreError, StoreErrorKind, store_error
+from .address import SqliteAddress, address_of
+from .database import Connection
+from .errors import StoreError, StoreErrorKind
 from .records import OutputSegment, UnitRecord
-from .schema import REVISIONS, revision_of
-from .sql import QUEUED, RUNNING
+from .schema import REVISIONS
+from .sql import QUEUED, RUNNING, Statement
 from .tables import metadata
 
 Progress = Callable[[int, int], None]
@@ -46,9 +44,32 @@ class CheckReport:
     revision: str = ""
 
 
+class Inspection(Protocol):
+    """What a database knows of its own soundness, and what is read of it, all as of one moment."""
+
+    revision: str | None
+    bytes: int
+    """Size of the database with its log."""
+    units: int
+    """How long its own checks take, compared with a row of the others."""
+    errors: tuple[type[Exception], ...]
+    """What the driver raises when it meets damage."""
+
+    @property
+    def connection(self) -> Connection:
+        """Reads."""
+
+    def damage_of(self, table: str) -> Iterator[str]:
+        """What is wrong with the pages and indexes of a table."""
+
+    def loose_rows(self) -> Iterator[str]:
+        """Rows that belong to none."""
+
+
 def check_store(
     url: str,
     *,
+    password: str | None = None,
     is_sealed: Callable[[UnitRecord], bool] | None = None,
     script_id_of: Callable[[bytes], str] | None = None,
     progress: Progress = lambda done, total: None,
@@ -59,59 +80,41 @@ def check_store(
     without them neither is checked. Raises StoreError when there is no store, it cannot be read at all, or it has
     the schema of another version.
     """
-    path = database_path(url)
-    with reading(path) as connection:
-        revision = revision_of(connection, path)
-        if revision != REVISIONS[-1]:
+    address = address_of(url, password)
+    opened: AbstractContextManager[Inspection]
+    if isinstance(address, SqliteAddress):
+        from .sqlite_inspection import inspecting
+
+        opened = inspecting(address.path)
+    else:
+        from .postgresql.inspection import inspecting as inspecting_postgresql
+
+        opened = inspecting_postgresql(address)
+    with opened as inspection:
+        if inspection.revision != REVISIONS[-1]:
             raise StoreError(
                 StoreErrorKind.SCHEMA,
-                f"The store {path} has schema {revision or 'none'}; expected {REVISIONS[-1]}. Use the version of "
-                "Crucible that wrote it, or start this server on it once, which upgrades it.",
+                f"The store {address} has schema {inspection.revision or 'none'}; expected {REVISIONS[-1]}. Use the "
+                "version of Crucible that wrote it, or start this server on it once, which upgrades it.",
             )
-        check = _Check(connection, is_sealed, script_id_of, progress)
+        check = _Check(inspection, is_sealed, script_id_of, progress)
         check.run()
-    files = (path, path.with_name(path.name + "-wal"))
-    check.report.bytes = sum(file.stat().st_size for file in files if file.exists())
-    check.report.revision = revision
+    check.report.bytes = inspection.bytes
+    check.report.revision = inspection.revision
     return check.report
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection on which all is read as of one moment. Raises StoreError, also for what SQLite raises within."""
-    if not path.exists():
-        raise StoreError(
-            StoreErrorKind.UNAVAILABLE,
-            f"There is no store at {path}. Check the path, or `store_url`; a server makes its store when it starts.",
-        )
-    try:
-        connection = connect(path, read_only=True, immutable=_is_immutable(path))
-        try:
-            connection.execute("BEGIN")
-            # The moment is that of the first look, not of the BEGIN.
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            yield connection
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        raise store_error(error, path) from error
-
-
-def _is_immutable(path: Path) -> bool:
-    # Without write access and without a log there is no server either, and SQLite could make no log to read by.
-    return not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
 
 
 class _Check:
     def __init__(
         self,
-        connection: sqlite3.Connection,
+        inspection: Inspection,
         is_sealed: Callable[[UnitRecord], bool] | None,
         script_id_of: Callable[[bytes], str] | None,
         progress: Progress,
     ) -> None:
         self.report = CheckReport()
-        self._connection = connection
+        self._inspection = inspection
+        self._connection = inspection.connection
         self._is_sealed = is_sealed
         self._script_id_of = script_id_of
         self._progress = progress
@@ -121,11 +124,8 @@ class _Check:
     def run(self) -> None:
         parts = (self._scripts, self._names, self._units, self._executions, self._outputs)
         tables = list(metadata.tables)
-        # A page of the integrity check takes about as long as a row of the others.
-        for statement in s.COUNTS:
-            self._total += int(self._one(statement.sql) or 0)
-        pages = int(self._one("PRAGMA page_count") or 0)
-        self._total += pages
+        pages = self._inspection.units
+        self._total = pages + sum(map(self._count, s.COUNTS))
         for table in tables:
             self._guarded(lambda table=table: self._integrity(table))  # type: ignore[misc]
             self._advance(pages // len(tables))
@@ -133,17 +133,17 @@ class _Check:
             self._guarded(part)
         self._progress(self._total, self._total)
 
-    def _one(self, sql: str) -> Any:
+    def _count(self, statement: Statement) -> int:
         try:
-            return self._connection.execute(sql).fetchone()[0]
-        except sqlite3.DatabaseError:
+            return int(self._connection.execute(statement).fetchone()[0])
+        except self._inspection.errors:
             # What cannot be counted is found to be damaged below.
-            return None
+            return 0
 
     def _guarded(self, part: Callable[[], None]) -> None:
         try:
             part()
-        except sqlite3.DatabaseError as error:
+        except self._inspection.errors as error:
             self._problem(f"The database is damaged: {error}. Restore a backup.")
 
     def _problem(self, text: str) -> None:
@@ -160,12 +160,11 @@ class _Check:
             self._progress(self._done, self._total)
 
     def _integrity(self, table: str) -> None:
-        for (text,) in self._connection.execute(f"PRAGMA integrity_check({table})"):
-            if text != "ok":
-                self._problem(f"Table {table}: {text}.")
+        for text in self._inspection.damage_of(table):
+            self._problem(f"Table {table}: {text}.")
 
     def _scripts(self) -> None:
-        for tenant, script_id, functions, source, is_counted, is_referenced in self._rows(s.SCRIPTS.sql):
+        for tenant, script_id, functions, source, is_counted, is_referenced in self._rows(s.SCRIPTS):
             self.report.scripts += 1
             what = f"Script {script_id} of tenant {tenant}"
             self._parse(script_pb2.CompiledScript, functions, f"{what}: its functions")
@@ -187,14 +186,13 @@ class _Check:
             self._problem(f"{what}: its source has the id {actual}. It is not what was stored under that id.")
 
     def _names(self) -> None:
-        for tenant, name, script_id in self._connection.execute(s.LOOSE_NAMES.sql):
+        for tenant, name, script_id in self._connection.execute(s.LOOSE_NAMES):
             self._problem(f"The name {name!r} of tenant {tenant} points at {script_id}, which is not there.")
-        for row in self._connection.execute("PRAGMA foreign_key_check"):
-            if row[0] != "script_names":
-                self._problem(f"Table {row[0]}: a row (rowid {row[1]}) belongs to no row of {row[2]}.")
+        for text in self._inspection.loose_rows():
+            self._problem(text)
 
     def _units(self) -> None:
-        for row in self._rows(s.UNITS.sql):
+        for row in self._rows(s.UNITS):
             self.report.units += 1
             unit = UnitRecord(*row)
             what = f"Byte code {unit.unit_key} of script {unit.script_id}"
@@ -203,7 +201,7 @@ class _Check:
                 self._problem(f"{what}: its seal is not right. It is not used, and compiled anew when needed.")
 
     def _executions(self) -> None:
-        for row in self._rows(s.EXECUTIONS.sql):
+        for row in self._rows(s.EXECUTIONS):
             self.report.executions += 1
             tenant, execution_id, state, end_time, last_sequence, limits, result, request, value, stored = row
             what = f"Execution {execution_id} of tenant {tenant}"
@@ -221,7 +219,7 @@ class _Check:
 
     def _outputs(self) -> None:
         last: tuple[str, str, int] = ("", "", 0)
-        for tenant, execution_id, is_orphan, *fields in self._rows(s.SEGMENTS.sql):
+        for tenant, execution_id, is_orphan, *fields in self._rows(s.SEGMENTS):
             self.report.output_segments += 1
             segment = OutputSegment(*fields)
             what = f"Output of execution {execution_id} of tenant {tenant}"
@@ -235,8 +233,8 @@ class _Check:
                 self._problem(f"{what}: the chunks from {segment.first_sequence} on are not what was stored.")
             last = (tenant, execution_id, segment.last_sequence)
 
-    def _rows(self, sql: str) -> Iterator[tuple[Any, ...]]:
-        for row in self._connection.execute(sql):
+    def _rows(self, statement: Statement) -> Iterator[tuple[Any, ...]]:
+        for row in self._connection.stream(statement):
             yield row
             self._advance()
 

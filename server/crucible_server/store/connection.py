@@ -4,48 +4,23 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any
 from urllib.parse import quote
 
+from .announcements import CancelRequested, ScriptRemoved
+from .database import Synchronous
 from .errors import StoreError, StoreErrorKind
+from .sql import Statement
 
-Synchronous = Literal["NORMAL", "FULL"]
-
-# Checkpoints are made beside the writer (see `Store`); it makes one itself only when those fall far behind.
+# Checkpoints are made beside the writer (see `OpenDatabase`); it makes one itself only when those fall far behind.
 _AUTOCHECKPOINT_PAGES = 8_000
 # Beyond this the log's file is cut when it starts anew.
 _LOG_FILE_BYTES = 32 * 1024 * 1024
 BUSY_SECONDS = 2.0
 """How long another program that holds the database is waited for."""
-
-
-def database_path(url: str) -> Path:
-    """The file that `sqlite:///relative` or `sqlite:////absolute` names. Raises StoreError for other URLs."""
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise StoreError(
-            StoreErrorKind.CONFIGURATION,
-            f"`store_url` should look like sqlite:////var/lib/crucible/crucible.db but is {url!r}.",
-        ) from error
-    if parsed.get_backend_name() != "sqlite":
-        raise StoreError(
-            StoreErrorKind.CONFIGURATION,
-            f"`store_url` names the database {parsed.get_backend_name()!r}; this version stores in SQLite "
-            "only. Use sqlite:///PATH.",
-        )
-    if not parsed.database or parsed.database == ":memory:":
-        raise StoreError(
-            StoreErrorKind.CONFIGURATION,
-            "`store_url` names no file. A store in memory would lose executions; use sqlite:///PATH.",
-        )
-    return Path(parsed.database).expanduser().absolute()
 
 
 def create_folder(path: Path) -> None:
@@ -73,14 +48,58 @@ def _explaining(path: Path) -> Iterator[None]:
         ) from error
 
 
-@contextmanager
-def erasing(connection: sqlite3.Connection) -> Iterator[None]:
-    """What is deleted within is overwritten in the file, all of it."""
-    connection.execute("PRAGMA secure_delete = ON").fetchall()
-    try:
-        yield
-    finally:
-        connection.execute("PRAGMA secure_delete = FAST").fetchall()
+class SqliteConnection:
+    """A connection of Python's driver, `raw`, that executes the store's statements."""
+
+    def __init__(self, raw: sqlite3.Connection) -> None:
+        self.raw = raw
+        self.close = raw.close
+
+    def interrupt(self) -> None:
+        """See `Connection`."""
+        # It may have been closed a moment ago.
+        with suppress(sqlite3.ProgrammingError):
+            self.raw.interrupt()
+
+    def execute(self, statement: Statement, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """See `Connection`."""
+        return self.raw.execute(statement.sql, parameters)
+
+    def execute_many(self, statement: Statement, rows: Iterable[Sequence[Any]]) -> None:
+        """See `Connection`."""
+        self.raw.executemany(statement.sql, rows)
+
+    def stream(self, statement: Statement) -> Iterator[tuple[Any, ...]]:
+        """See `Connection`."""
+        return self.raw.execute(statement.sql)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """See `Connection`."""
+        self.raw.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self.raw.execute("COMMIT")
+
+    @contextmanager
+    def erasing(self) -> Iterator[None]:
+        """See `Connection`: in the file, all of it."""
+        self.raw.execute("PRAGMA secure_delete = ON").fetchall()
+        try:
+            yield
+        finally:
+            self.raw.execute("PRAGMA secure_delete = FAST").fetchall()
+
+    def end_lapsed_leases(self) -> None:
+        """See `Connection`: a file has one server."""
+
+    def announce(self, announcement: ScriptRemoved | CancelRequested) -> None:
+        """See `Connection`: there is nobody else."""
+
+    def may_sweep(self) -> bool:
+        """See `Connection`."""
+        return True
 
 
 def connect(

@@ -90,6 +90,6 @@ def store_error(error: sqlite3.Error, path: Path) -> StoreError:
     return StoreError(kind, f"The store {path} {advice} ({name}: {error}).")
 
 
-def store_closed(path: Path) -> StoreError:
+def store_closed(name: object) -> StoreError:
     """The error of every call after `close`."""
-    return StoreError(StoreErrorKind.CLOSED, f"The store {path} has been closed; the server is stopping.")
+    return StoreError(StoreErrorKind.CLOSED, f"The store {name} has been closed; the server is stopping.")

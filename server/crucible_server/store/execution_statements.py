@@ -6,7 +6,20 @@ import enum
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import bindparam, delete, exists, func, insert, literal_column, select, text, tuple_, update
+from sqlalchemy import (
+    BigInteger,
+    bindparam,
+    cast,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    select,
+    text,
+    tuple_,
+    update,
+)
 
 from .records import ExecutionRecord, OutputSegment
 from .sql import (
@@ -21,7 +34,7 @@ from .sql import (
     number,
     upsert,
 )
-from .tables import executions, output_segments, probes, settings
+from .tables import executions, output_segments, probes, servers, settings
 
 LISTED = fields(ExecutionRecord, without=("request", "return_value"))
 """The fields that lists read."""
@@ -31,15 +44,21 @@ _unfinished = executions.c.state.in_([number(QUEUED), number(RUNNING)])
 # A partial index is found by its own words only.
 _has_ended = text("end_time IS NOT NULL")
 _of_record = [executions.c[name] for name in fields(ExecutionRecord)]
-_ended = select(executions.c.tenant, executions.c.execution_id).with_hint(executions, indexed_by("executions_ended"))
+_ended = select(executions.c.tenant, executions.c.execution_id).with_hint(
+    executions, indexed_by("executions_ended"), "sqlite"
+)
 
 INSERT_EXECUTION = insert_missing(executions)
 SELECT_EXECUTION = compiled(select(*_of_record).where(*_key))
 SELECT_STATE = compiled(select(executions.c.state).where(*_key))
 SELECT_RESULT = compiled(select(executions.c.result).where(*_key))
-SELECT_UNFINISHED = compiled(
-    select(*_of_record).with_hint(executions, indexed_by("executions_state")).where(_unfinished).limit(number(256))
+SELECT_LOST = compiled(
+    select(*_of_record)
+    .with_hint(executions, indexed_by("executions_state"), "sqlite")
+    .where(_unfinished, ~exists().where(servers.c.instance_id == executions.c.instance_id))
+    .limit(number(256))
 )
+"""Unfinished executions of servers that are not there any more."""
 COUNT_EXECUTIONS = compiled(select(func.count()).select_from(executions))
 MARK_RUNNING = compiled(update(executions).where(*_key, executions.c.state == number(QUEUED)), ("state", "start_time"))
 _ENDED = ("state", "end_time", "expire_time", "result", "last_sequence")
@@ -55,7 +74,7 @@ SELECT_EXPIRED = compiled(
 )
 _with_times = _ended.with_only_columns(
     executions.c.end_time, executions.c.tenant, executions.c.execution_id, maintain_column_froms=True
-).with_hint(executions, indexed_by("executions_ended"))
+).with_hint(executions, indexed_by("executions_ended"), "sqlite")
 SELECT_FIRST_TO_EXPIRE = compiled(
     _with_times.where(_has_ended, executions.c.expire_time.is_not(None))
     .order_by(executions.c.expire_time, executions.c.end_time)
@@ -73,7 +92,7 @@ INSERT_SEGMENT = compiled(insert(output_segments), output_segments.columns.keys(
 APPEND_SEGMENT = compiled(
     insert(output_segments).from_select(
         output_segments.columns.keys(),
-        select(*(bindparam(column.name) for column in output_segments.columns)).where(
+        select(*(bindparam(column.name, type_=column.type) for column in output_segments.columns)).where(
             exists().where(*_key, _unfinished).correlate(None)
         ),
     )
@@ -83,14 +102,15 @@ DELETE_SEGMENTS = compiled(delete(output_segments).where(*_segment_key))
 MEASURE_SEGMENTS = compiled(
     select(
         func.coalesce(func.max(output_segments.c.last_sequence), number(0)),
-        func.coalesce(func.sum(output_segments.c.stdout_bytes), number(0)),
-        func.coalesce(func.sum(output_segments.c.stderr_bytes), number(0)),
+        cast(func.coalesce(func.sum(output_segments.c.stdout_bytes), number(0)), BigInteger),
+        cast(func.coalesce(func.sum(output_segments.c.stderr_bytes), number(0)), BigInteger),
     ).where(*_segment_key)
 )
 
 UPSERT_PROBE = upsert(probes, ("time",))
 SELECT_PROBE = compiled(select(probes.c.time).where(equals(probes.c.probe_id)))
 UPSERT_SETTING = upsert(settings, ("value",))
+INSERT_SETTING = insert_missing(settings)
 SELECT_SETTING = compiled(select(settings.c.value).where(equals(settings.c.name)))
 
 
@@ -157,7 +177,7 @@ def length_of_walk(walk: Walk, state: int | None) -> Statement:
 
 
 def _walked(columns: list[Any], walk: Walk, of_script: bool, of_principal: bool, state: int | None) -> Any:
-    query = select(*columns).select_from(executions).with_hint(executions, indexed_by(walk.value))
+    query = select(*columns).select_from(executions).with_hint(executions, indexed_by(walk.value), "sqlite")
     query = query.where(equals(executions.c.tenant))
     if of_script:
         query = query.where(equals(executions.c.script_id))

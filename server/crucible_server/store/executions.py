@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable
-from pathlib import Path
 
 from . import execution_operations as operations
 from . import execution_statements as s
 from . import lists
-from .base import OpenDatabase
-from .connection import Synchronous
-from .lock import FileLock
+from .announcements import CancelRequested
+from .base import OpenDatabase, Snapshot
+from .database import Database
 from .records import Change, ExecutionEnd, ExecutionQuery, ExecutionRecord, OutputSegment
 from .sql import Statement
 
@@ -28,8 +26,8 @@ _LATEST = (1 << 63) - 1
 class ExecutionStore(OpenDatabase):
     """Executions by (tenant, execution_id)."""
 
-    def __init__(self, path: Path, lock: FileLock, connection: sqlite3.Connection, synchronous: Synchronous) -> None:
-        super().__init__(path, lock, connection, synchronous)
+    def __init__(self, database: Database, snapshot: Snapshot) -> None:
+        super().__init__(database, snapshot)
         self._marks: dict[tuple[str, str], int] = {}
         self._mark_timer: asyncio.TimerHandle | None = None
 
@@ -88,6 +86,10 @@ class ExecutionStore(OpenDatabase):
         statement = s.SELECT_STDERR_SEGMENT if is_stderr else s.SELECT_STDOUT_SEGMENT
         return await self._segment(statement, tenant, execution_id, after)
 
+    async def request_cancel(self, tenant: str, execution_id: str, reason: str) -> None:
+        """Asks the server that runs an execution to end it; whether it does shows in the record."""
+        await self._writer.submit(operations.request_cancel, CancelRequested(tenant, execution_id, reason))
+
     async def redact_execution(self, tenant: str, execution_id: str, redact: Callable[[bytes], bytes]) -> Change:
         """Erases the request, return value and output of an ended execution.
 
@@ -137,9 +139,10 @@ class ExecutionStore(OpenDatabase):
     async def interrupt_unfinished(
         self, now: int, result: Callable[[ExecutionRecord, int, int], bytes], expire_time: int | None = None
     ) -> int:
-        """Ends every unfinished execution as INTERRUPTED, all or none; returns their number.
+        """Ends the unfinished executions of servers that are gone as INTERRUPTED, all or none; returns their number.
 
-        For start-up, when all of them belong to earlier runs of the server. `result` gives each its serialized
+        With a file of its own that is every one of earlier runs, and to be called at the start only. A shared database
+        tells by the servers' leases, and it may be called at any time. `result` gives each its serialized
         ExecutionResult from its record and the bytes of standard output and standard error that are stored; it
         is called in the writer's thread.
         """

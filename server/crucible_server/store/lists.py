@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from . import execution_statements as e
 from . import script_statements as s
+from .database import Connection
 from .execution_statements import LISTED, Walk
 from .records import ExecutionQuery, ExecutionRecord, ScriptQuery, ScriptStats, ScriptSummary
 from .sql import SUCCEEDED
@@ -19,9 +18,9 @@ _FIRST, _LAST = -(1 << 63), (1 << 63) - 1
 _DETACHED, _REDACTED, _RESULT = (LISTED.index(name) for name in ("detached", "redacted", "result"))
 
 
-def list_executions(connection: sqlite3.Connection, query: ExecutionQuery) -> list[ExecutionRecord]:
+def list_executions(connection: Connection, query: ExecutionQuery) -> list[ExecutionRecord]:
     """A page of executions, without their requests and return values."""
-    with _snapshot(connection):
+    with connection.snapshot():
         states: Sequence[int | None] = sorted(set(query.states)) or [None]
         rows: list[tuple[Any, ...]] = []
         # Each state is a range of its own in the index: to be read newest first, they are merged here.
@@ -32,29 +31,29 @@ def list_executions(connection: sqlite3.Connection, query: ExecutionQuery) -> li
     return records[: query.limit]
 
 
-def list_scripts(connection: sqlite3.Connection, query: ScriptQuery) -> list[ScriptSummary]:
+def list_scripts(connection: Connection, query: ScriptQuery) -> list[ScriptSummary]:
     """A page of scripts, without their sources."""
-    with _snapshot(connection):
+    with connection.snapshot():
         summaries = (script_summary(connection, query.tenant, script) for script in _scripts(connection, query))
         return [summary for summary in summaries if summary is not None]
 
 
-def script_summary(connection: sqlite3.Connection, tenant: str, script_id: str) -> ScriptSummary | None:
+def script_summary(connection: Connection, tenant: str, script_id: str) -> ScriptSummary | None:
     """A script without its source, or None."""
-    row = connection.execute(s.SELECT_SUMMARY.sql, (tenant, script_id)).fetchone()
+    row = connection.execute(s.SELECT_SUMMARY, (tenant, script_id)).fetchone()
     if row is None:
         return None
-    names = connection.execute(s.SELECT_NAMES.sql, (tenant, script_id))
+    names = connection.execute(s.SELECT_NAMES, (tenant, script_id))
     return ScriptSummary(*(*row, tuple(name for (name,) in names)))
 
 
-def script_stats(connection: sqlite3.Connection, tenant: str, scripts: Sequence[str]) -> list[ScriptStats]:
+def script_stats(connection: Connection, tenant: str, scripts: Sequence[str]) -> list[ScriptStats]:
     """The figures of those scripts that are there, in the order asked for."""
-    rows = (connection.execute(s.SELECT_STATS.sql, (tenant, script)).fetchone() for script in scripts)
+    rows = (connection.execute(s.SELECT_STATS, (tenant, script)).fetchone() for script in scripts)
     return [ScriptStats(*row) for row in rows if row is not None]
 
 
-def _page_of_state(connection: sqlite3.Connection, query: ExecutionQuery, state: int | None) -> list[tuple[Any, ...]]:
+def _page_of_state(connection: Connection, query: ExecutionQuery, state: int | None) -> list[tuple[Any, ...]]:
     between = _between(query)
     # Of walks that are all long the first is taken: of the executions of a script, most have succeeded.
     walks: dict[Walk, tuple[Any, ...]] = {}
@@ -69,7 +68,7 @@ def _page_of_state(connection: sqlite3.Connection, query: ExecutionQuery, state:
     walk = next(iter(walks), Walk.TIME)
     if len(walks) > 1:
         lengths = {
-            walk: connection.execute(e.length_of_walk(walk, state).sql, (*parameters, _FEW)).fetchone()[0]
+            walk: connection.execute(e.length_of_walk(walk, state), (*parameters, _FEW)).fetchone()[0]
             for walk, parameters in walks.items()
         }
         walk = min(lengths, key=lengths.__getitem__)
@@ -77,7 +76,7 @@ def _page_of_state(connection: sqlite3.Connection, query: ExecutionQuery, state:
         walk, of_script=bool(query.script_id), of_principal=bool(query.principal), state=state
     )
     filters = (value for value in (query.script_id, query.principal) if value)
-    return connection.execute(statement.sql, (query.tenant, *filters, *between, query.limit)).fetchall()
+    return connection.execute(statement, (query.tenant, *filters, *between, query.limit)).fetchall()
 
 
 def _listed(row: tuple[Any, ...]) -> ExecutionRecord:
@@ -90,27 +89,27 @@ def _listed(row: tuple[Any, ...]) -> ExecutionRecord:
     return ExecutionRecord(*values)
 
 
-def _scripts(connection: sqlite3.Connection, query: ScriptQuery) -> list[str]:
+def _scripts(connection: Connection, query: ScriptQuery) -> list[str]:
     prefix = (query.name_prefix, query.name_prefix + "\U0010ffff") if query.name_prefix else ()
     if prefix:
-        rows = connection.execute(s.SELECT_NAMED.sql, (query.tenant, *prefix, _FEW)).fetchall()
+        rows = connection.execute(s.SELECT_NAMED, (query.tenant, *prefix, _FEW)).fetchall()
         if len(rows) < _FEW:
             return _newest_of(connection, query, {script for (script,) in rows})
     statement = s.page_of_scripts(of_principal=bool(query.principal), is_named=bool(prefix))
     principal = (query.principal,) if query.principal else ()
     parameters = (query.tenant, *principal, *_between(query), *prefix, query.limit)
-    return [script for _, script in connection.execute(statement.sql, parameters)]
+    return [script for _, script in connection.execute(statement, parameters)]
 
 
-def _newest_of(connection: sqlite3.Connection, query: ScriptQuery, scripts: set[str]) -> list[str]:
+def _newest_of(connection: Connection, query: ScriptQuery, scripts: set[str]) -> list[str]:
     after, before_time, before_id = _between(query)
     found: list[tuple[int, str]] = []
     for script in scripts:
         key = (query.tenant, script)
-        (time,) = connection.execute(s.SELECT_SCRIPT_TIME.sql, key).fetchone()
+        (time,) = connection.execute(s.SELECT_SCRIPT_TIME, key).fetchone()
         if time < after or (time, script) >= (before_time, before_id):
             continue
-        if query.principal and connection.execute(s.IS_REFERENCED_BY.sql, (*key, query.principal)).fetchone() is None:
+        if query.principal and connection.execute(s.IS_REFERENCED_BY, (*key, query.principal)).fetchone() is None:
             continue
         found.append((time, script))
     return [script for _, script in sorted(found, reverse=True)[: query.limit]]
@@ -122,13 +121,3 @@ def _between(query: ExecutionQuery | ScriptQuery) -> tuple[int, int, str]:
     before = (_LAST, "") if query.created_before is None else (query.created_before, "")
     # No id is empty, so an empty one comes before all of its time.
     return after, *(before if query.before is None else min(before, query.before))
-
-
-@contextmanager
-def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
-    """All that is read within is of one moment: what changes its state is not seen twice, or never."""
-    connection.execute("BEGIN")
-    try:
-        yield
-    finally:
-        connection.execute("COMMIT")

@@ -3,43 +3,48 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
+import contextlib
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, TypeVar
 
-from .connection import connect
-from .errors import store_closed, store_error
+from .database import Connection, Database
+from .errors import store_closed
 from .sql import Statement
 
 T = TypeVar("T")
 
+# How long a database that is lost is waited for.
+_PATIENCE_SECONDS = 5.0
+_FIRST_DELAY_SECONDS = 0.05
+
 
 class Readers:
-    """A pool of `threads` reading connections."""
+    """A pool of reading connections, as many as the database wants at most."""
 
-    def __init__(self, path: Path, threads: int = 2) -> None:
-        self._path = path
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="crucible-store-reader")
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._executor = ThreadPoolExecutor(database.readers, thread_name_prefix="crucible-store-reader")
         self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
+        self._connections: set[Connection] = set()
         self._closed = False
+        self._lost_at: float | None = None
 
     async def first(self, statement: Statement, parameters: tuple[Any, ...]) -> tuple[Any, ...] | None:
         """The first row, or None. Raises StoreError."""
 
-        def query(connection: sqlite3.Connection) -> tuple[Any, ...] | None:
-            row: tuple[Any, ...] | None = connection.execute(statement.sql, parameters).fetchone()
+        def query(connection: Connection) -> tuple[Any, ...] | None:
+            row: tuple[Any, ...] | None = connection.execute(statement, parameters).fetchone()
             return row
 
         return await self.run(query)
 
-    async def run(self, query: Callable[[sqlite3.Connection], T]) -> T:
+    async def run(self, query: Callable[[Connection], T]) -> T:
         """Runs `query` in a reader's thread. Raises StoreError."""
         if self._closed:
-            raise store_closed(self._path)
+            raise store_closed(self._database)
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._run, query)
 
     async def close(self) -> None:
@@ -50,13 +55,36 @@ class Readers:
             connection.close()
         self._connections.clear()
 
-    def _run(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        try:
-            connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-            if connection is None:
-                connection = connect(self._path, read_only=True)
-                self._connections.append(connection)
-                self._local.connection = connection
-            return query(connection)
-        except sqlite3.Error as error:
-            raise store_error(error, self._path) from error
+    def _run(self, query: Callable[[Connection], T]) -> T:
+        delay = _FIRST_DELAY_SECONDS
+        while True:
+            try:
+                result = query(self._connection())
+                self._lost_at = None
+                return result
+            except self._database.errors as error:
+                if not self._database.is_lost(error):
+                    raise self._database.translate(error) from error
+                # Reading changes nothing, so it can be done again. All readers together are patient once.
+                self._drop()
+                self._lost_at = self._lost_at or time.monotonic()
+                if self._closed or time.monotonic() - self._lost_at > _PATIENCE_SECONDS:
+                    raise self._database.translate(error) from error
+            time.sleep(delay)
+            delay *= 2
+
+    def _connection(self) -> Connection:
+        connection: Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._database.connect()
+            self._connections.add(connection)
+            self._local.connection = connection
+        return connection
+
+    def _drop(self) -> None:
+        connection: Connection | None = getattr(self._local, "connection", None)
+        if connection is not None:
+            self._local.connection = None
+            self._connections.discard(connection)
+            with contextlib.suppress(*self._database.errors):
+                connection.close()

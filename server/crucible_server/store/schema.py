@@ -8,7 +8,7 @@ from typing import Any
 
 from .errors import StoreError, StoreErrorKind, store_error
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0006")
 """All revisions in order; kept here too, so that a start without an upgrade need not load Alembic."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -27,19 +27,17 @@ def ensure_schema(path: Path) -> None:
     upgrade(path, REVISIONS[-1])
 
 
-def newer_schema(path: Path, revision: str) -> StoreError:
+def newer_schema(path: object, revision: str) -> StoreError:
     """The error of a store that this version does not know."""
     return StoreError(
         StoreErrorKind.SCHEMA,
         f"The store {path} has schema {revision}; this server knows schemas up to {REVISIONS[-1]}. A "
-        "newer server has written it: start that version, or set `store_url` to another file.",
+        "newer server has written it: start that version, or set `store_url` to another place.",
     )
 
 
 def upgrade(path: Path, revision: str) -> None:
     """Applies the migrations up to `revision`. Raises StoreError; the database is then as it was before."""
-    from alembic import command
-    from alembic.config import Config
     from sqlalchemy import create_engine, event
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -56,10 +54,7 @@ def upgrade(path: Path, revision: str) -> None:
 
     try:
         with engine.begin() as connection:
-            config = Config()
-            config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-            config.attributes["connection"] = connection
-            command.upgrade(config, revision)
+            migrate(connection, revision)
     except SQLAlchemyError as error:
         cause = getattr(error, "orig", None)
         if isinstance(cause, sqlite3.Error):
@@ -71,6 +66,17 @@ def upgrade(path: Path, revision: str) -> None:
         ) from error
     finally:
         engine.dispose()
+
+
+def migrate(connection: Any, revision: str) -> None:
+    """Applies the migrations up to `revision` in the transaction of a SQLAlchemy connection, whose errors it raises."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
 
 
 def _revision(path: Path) -> str | None:
@@ -94,12 +100,15 @@ def revision_of(connection: sqlite3.Connection, path: Path) -> str | None:
     rows = []
     if "alembic_version" in tables:
         rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
-    if rows:
-        return str(rows[0][0])
-    if tables - {"alembic_version"}:
-        raise StoreError(
-            StoreErrorKind.CORRUPT,
-            f"The database {path} holds tables ({', '.join(sorted(tables))}) but is not a store of "
-            "Crucible. Set `store_url` to another file.",
-        )
-    return None
+    if not rows and tables - {"alembic_version"}:
+        raise not_a_store(path, tables)
+    return str(rows[0][0]) if rows else None
+
+
+def not_a_store(name: object, tables: set[str]) -> StoreError:
+    """The error of a database that holds something else."""
+    return StoreError(
+        StoreErrorKind.CORRUPT,
+        f"The database {name} holds tables ({', '.join(sorted(tables)[:10])}) but is not a store of Crucible. Set "
+        "`store_url` to another one.",
+    )

@@ -6,6 +6,8 @@ from functools import lru_cache
 
 from sqlalchemy import (
     BindParameter,
+    Boolean,
+    Integer,
     LargeBinary,
     bindparam,
     cast,
@@ -18,11 +20,11 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.dialects import sqlite
 
 from .records import ScriptRecord, ScriptStats, ScriptSummary, UnitRecord
-from .sql import Statement, compiled, equals, fields, indexed_by, insert_missing, upsert
+from .sql import Statement, compiled, compiled_insert, equals, fields, indexed_by, insert_missing, larger, upsert
 from .tables import script_names, script_references, script_stats, scripts, units
+from .types import Text
 
 _script_key = (equals(scripts.c.tenant), equals(scripts.c.script_id))
 _stats_key = (equals(script_stats.c.tenant), equals(script_stats.c.script_id))
@@ -54,15 +56,13 @@ SELECT_SCRIPT_TIME = compiled(select(scripts.c.create_time).where(*_script_key))
 COUNT_SCRIPTS = compiled(select(func.count()).select_from(scripts))
 
 # The reference takes over the script's time, which may be older than the call that stores it.
-INSERT_REFERENCE = compiled(
-    sqlite.insert(script_references)
-    .from_select(
-        ["tenant", "script_id", "principal", "create_time"],
-        select(scripts.c.tenant, scripts.c.script_id, bindparam("principal"), scripts.c.create_time).where(
-            *_script_key
-        ),
+_reference = select(scripts.c.tenant, scripts.c.script_id, bindparam("principal", type_=Text), scripts.c.create_time)
+INSERT_REFERENCE = compiled_insert(
+    lambda insert: (
+        insert(script_references)
+        .from_select(["tenant", "script_id", "principal", "create_time"], _reference.where(*_script_key))
+        .on_conflict_do_nothing()
     )
-    .on_conflict_do_nothing()
 )
 DELETE_REFERENCE = compiled(
     delete(script_references).where(
@@ -98,31 +98,27 @@ SELECT_NAMES = compiled(
 )
 DELETE_NAME = compiled(delete(script_names).where(equals(script_names.c.tenant), equals(script_names.c.name)))
 
-_stats = sqlite.insert(script_stats)
-UPSERT_STATS = compiled(
-    _stats.on_conflict_do_update(
-        index_elements=list(script_stats.primary_key.columns),
-        set_={"last_used_time": func.max(script_stats.c.last_used_time, _stats.excluded.last_used_time)},
-    ),
-    script_stats.columns.keys(),
+UPSERT_STATS = upsert(
+    script_stats,
+    values=lambda excluded: {"last_used_time": larger(script_stats.c.last_used_time, excluded.last_used_time)},
 )
 TOUCH_SCRIPT = compiled(
     update(script_stats)
     .where(*_stats_key)
-    .values(last_used_time=func.max(script_stats.c.last_used_time, bindparam("time")))
+    .values(last_used_time=larger(script_stats.c.last_used_time, bindparam("time")))
 )
 _end: BindParameter[int] = bindparam("end_time")
 COUNT_EXECUTION = compiled(
     update(script_stats)
     .where(*_stats_key)
     .values(
-        last_used_time=func.max(script_stats.c.last_used_time, _end),
+        last_used_time=larger(script_stats.c.last_used_time, _end),
         total_executions=script_stats.c.total_executions + literal_column("1"),
-        successful_executions=script_stats.c.successful_executions + bindparam("success"),
+        successful_executions=script_stats.c.successful_executions + cast(bindparam("success", type_=Boolean), Integer),
         total_time_ns=script_stats.c.total_time_ns + bindparam("execution_time_ns"),
-        max_time_ns=func.max(script_stats.c.max_time_ns, bindparam("execution_time_ns")),
-        max_memory_bytes=func.max(script_stats.c.max_memory_bytes, bindparam("memory_bytes")),
-        last_execution_time=func.max(func.coalesce(script_stats.c.last_execution_time, _end), _end),
+        max_time_ns=larger(script_stats.c.max_time_ns, bindparam("execution_time_ns")),
+        max_memory_bytes=larger(script_stats.c.max_memory_bytes, bindparam("memory_bytes")),
+        last_execution_time=larger(func.coalesce(script_stats.c.last_execution_time, _end), _end),
     )
 )
 SELECT_STATS = compiled(select(*(script_stats.c[name] for name in fields(ScriptStats))).where(*_stats_key))
@@ -188,7 +184,7 @@ def page_of_scripts(*, of_principal: bool, is_named: bool) -> Statement:
     Its parameters: tenant, [principal,] created_after, before_time, before_id, [prefix, prefix_end,] limit.
     """
     table, index = (script_references, "script_references_principal") if of_principal else (scripts, "scripts_time")
-    query = select(table.c.create_time, table.c.script_id).with_hint(table, indexed_by(index))
+    query = select(table.c.create_time, table.c.script_id).with_hint(table, indexed_by(index), "sqlite")
     query = query.where(equals(table.c.tenant))
     if of_principal:
         query = query.where(equals(script_references.c.principal))

@@ -121,7 +121,7 @@ class ScriptStore(OpenDatabase):
         if limit <= 0:
             return 0, []
         found = await self._readers.run(
-            lambda connection: connection.execute(s.SELECT_UNNAMED.sql, (before, limit)).fetchall()
+            lambda connection: connection.execute(s.SELECT_UNNAMED, (before, limit)).fetchall()
         )
         count = 0
         unit_keys: list[str] = []

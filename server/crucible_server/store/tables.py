@@ -11,10 +11,11 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
-    String,
     Table,
     text,
 )
+
+from .types import Text
 
 metadata = MetaData()
 
@@ -23,9 +24,9 @@ metadata = MetaData()
 scripts = Table(
     "scripts",
     metadata,
-    Column("tenant", String, primary_key=True),
-    Column("script_id", String, primary_key=True),
-    Column("principal", String, nullable=False),
+    Column("tenant", Text, primary_key=True),
+    Column("script_id", Text, primary_key=True),
+    Column("principal", Text, nullable=False),
     Column("create_time", BigInteger, nullable=False),
     Column("source_bytes", BigInteger, nullable=False),
     Column("functions", LargeBinary, nullable=False),
@@ -36,9 +37,9 @@ scripts = Table(
 script_names = Table(
     "script_names",
     metadata,
-    Column("tenant", String, primary_key=True),
-    Column("name", String, primary_key=True),
-    Column("script_id", String, nullable=False),
+    Column("tenant", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("script_id", Text, nullable=False),
     Column("update_time", BigInteger, nullable=False),
     ForeignKeyConstraint(["tenant", "script_id"], ["scripts.tenant", "scripts.script_id"]),
     Index("script_names_script", "tenant", "script_id", "name"),
@@ -48,9 +49,9 @@ script_names = Table(
 script_references = Table(
     "script_references",
     metadata,
-    Column("tenant", String, primary_key=True),
-    Column("script_id", String, primary_key=True),
-    Column("principal", String, primary_key=True),
+    Column("tenant", Text, primary_key=True),
+    Column("script_id", Text, primary_key=True),
+    Column("principal", Text, primary_key=True),
     Column("create_time", BigInteger, nullable=False),
     ForeignKeyConstraint(["tenant", "script_id"], ["scripts.tenant", "scripts.script_id"]),
     Index("script_references_principal", "tenant", "principal", "create_time", "script_id"),
@@ -61,8 +62,8 @@ script_references = Table(
 script_stats = Table(
     "script_stats",
     metadata,
-    Column("tenant", String, primary_key=True),
-    Column("script_id", String, primary_key=True),
+    Column("tenant", Text, primary_key=True),
+    Column("script_id", Text, primary_key=True),
     Column("last_used_time", BigInteger, nullable=False),
     Column("total_executions", BigInteger, nullable=False),
     Column("successful_executions", BigInteger, nullable=False),
@@ -77,10 +78,10 @@ script_stats = Table(
 units = Table(
     "units",
     metadata,
-    Column("unit_key", String, primary_key=True),
-    Column("tenant", String, nullable=False),
-    Column("script_id", String, nullable=False),
-    Column("toolchain", String, nullable=False),
+    Column("unit_key", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("script_id", Text, nullable=False),
+    Column("toolchain", Text, nullable=False),
     Column("create_time", BigInteger, nullable=False),
     Column("mac", LargeBinary, nullable=False),
     Column("compiled", LargeBinary, nullable=False),
@@ -94,16 +95,16 @@ units = Table(
 executions = Table(
     "executions",
     metadata,
-    Column("tenant", String, primary_key=True),
-    Column("execution_id", String, primary_key=True),
-    Column("script_id", String, nullable=False),
-    Column("script_name", String, nullable=False),
-    Column("function", String, nullable=False),
+    Column("tenant", Text, primary_key=True),
+    Column("execution_id", Text, primary_key=True),
+    Column("script_id", Text, nullable=False),
+    Column("script_name", Text, nullable=False),
+    Column("function", Text, nullable=False),
     Column("state", Integer, nullable=False),
     Column("detached", Boolean, nullable=False),
-    Column("principal", String, nullable=False),
+    Column("principal", Text, nullable=False),
     Column("security_level", Integer, nullable=False),
-    Column("instance_id", String, nullable=False),
+    Column("instance_id", Text, nullable=False),
     Column("create_time", BigInteger, nullable=False),
     Column("start_time", BigInteger),
     Column("end_time", BigInteger),
@@ -131,8 +132,8 @@ executions = Table(
 output_segments = Table(
     "output_segments",
     metadata,
-    Column("tenant", String, primary_key=True),
-    Column("execution_id", String, primary_key=True),
+    Column("tenant", Text, primary_key=True),
+    Column("execution_id", Text, primary_key=True),
     Column("first_sequence", BigInteger, primary_key=True, autoincrement=False),
     Column("last_sequence", BigInteger, nullable=False),
     Column("stdout_bytes", BigInteger, nullable=False),
@@ -143,7 +144,7 @@ output_segments = Table(
 settings = Table(
     "settings",
     metadata,
-    Column("name", String, primary_key=True),
+    Column("name", Text, primary_key=True),
     Column("value", LargeBinary, nullable=False),
 )
 
@@ -152,4 +153,17 @@ probes = Table(
     metadata,
     Column("probe_id", Integer, primary_key=True, autoincrement=False),
     Column("time", BigInteger, nullable=False),
+)
+
+# Who works on the database: one row for each server that shares it. SQLite has one server, and no rows.
+servers = Table(
+    "servers",
+    metadata,
+    Column("server_id", Text, primary_key=True),
+    Column("instance_id", Text, nullable=False),
+    Column("lease_end", BigInteger, nullable=False),
+    Column("groups", BigInteger, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("process", BigInteger, nullable=False),
+    Column("start_time", BigInteger, nullable=False),
 )

@@ -29,14 +29,23 @@ _BUSY_SECONDS = 2.0
 def look(config: ServerConfig) -> Iterator[Finding]:
     """Findings on the store, its disk and the key."""
     from crucible_server.store import StoreError
-    from crucible_server.store.connection import database_path
+    from crucible_server.store.address import PostgresAddress, address_of
 
     try:
-        path = database_path(config.store_url)
+        address = address_of(config.store_url)
     except StoreError as error:
-        yield Finding(GROUP, "place", Status.ERROR, error.message, "set `store_url` to sqlite:///PATH")
+        advice = "set `store_url` to sqlite:///PATH or postgresql://USER@HOST/DATABASE"
+        yield Finding(GROUP, "place", Status.ERROR, error.message, advice)
         return
     key_id: bytes | None = None
+    if isinstance(address, PostgresAddress):
+        from crucible_server.cli.findings import database
+
+        findings, key_id = database.look(config)
+        yield from findings
+        yield _key(config, key_id)
+        return
+    path = address.path
     if path.exists():
         yield _file(path)
         finding, key_id = _schema(path)
@@ -85,8 +94,6 @@ def _file(path: Path) -> Finding:
 
 def _schema(path: Path) -> tuple[Finding, bytes | None]:
     """The finding on the schema, and what the store knows of its key."""
-    from crucible_server.store.schema import REVISIONS
-
     try:
         with closing(_open(path)) as connection:
             tables = {str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
@@ -102,17 +109,23 @@ def _schema(path: Path) -> tuple[Finding, bytes | None]:
         )
         return finding, None
     key_id = bytes(known[0]) if known else None
-    if not rows:
-        return Finding(GROUP, "schema", Status.OK, "empty; the first start of a server fills it"), key_id
-    revision = str(rows[0][0])
+    return schema_finding(str(rows[0][0]) if rows else None), key_id
+
+
+def schema_finding(revision: str | None) -> Finding:
+    """The finding on a schema; None stands for an empty store."""
+    from crucible_server.store.schema import REVISIONS
+
+    if revision is None:
+        return Finding(GROUP, "schema", Status.OK, "empty; the first start of a server fills it")
     if revision == REVISIONS[-1]:
-        return Finding(GROUP, "schema", Status.OK, f"{revision}, as this version has it"), key_id
+        return Finding(GROUP, "schema", Status.OK, f"{revision}, as this version has it")
     if revision in REVISIONS:
         detail = f"{revision}; the next start of a server brings it to {REVISIONS[-1]}"
         advice = "make a copy with `crucible store backup` first, if you may want to go back"
-        return Finding(GROUP, "schema", Status.WARNING, detail, advice), key_id
+        return Finding(GROUP, "schema", Status.WARNING, detail, advice)
     detail = f"expected {REVISIONS[-1]} at most, got {revision}: a newer version has written it"
-    return Finding(GROUP, "schema", Status.ERROR, detail, "start that version, or use another store"), key_id
+    return Finding(GROUP, "schema", Status.ERROR, detail, "start that version, or use another store")
 
 
 def _open(path: Path) -> sqlite3.Connection:

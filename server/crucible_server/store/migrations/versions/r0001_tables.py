@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from crucible_server.store.types import Text
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -15,9 +17,9 @@ def upgrade() -> None:
     """Creates the tables."""
     op.create_table(
         "scripts",
-        sa.Column("tenant", sa.String, primary_key=True),
-        sa.Column("script_id", sa.String, primary_key=True),
-        sa.Column("principal", sa.String, nullable=False),
+        sa.Column("tenant", Text, primary_key=True),
+        sa.Column("script_id", Text, primary_key=True),
+        sa.Column("principal", Text, nullable=False),
         sa.Column("create_time", sa.BigInteger, nullable=False),
         sa.Column("last_used_time", sa.BigInteger, nullable=False),
         sa.Column("source_bytes", sa.BigInteger, nullable=False),
@@ -26,17 +28,17 @@ def upgrade() -> None:
     )
     op.create_table(
         "script_names",
-        sa.Column("tenant", sa.String, primary_key=True),
-        sa.Column("name", sa.String, primary_key=True),
-        sa.Column("script_id", sa.String, nullable=False),
+        sa.Column("tenant", Text, primary_key=True),
+        sa.Column("name", Text, primary_key=True),
+        sa.Column("script_id", Text, nullable=False),
         sa.Column("update_time", sa.BigInteger, nullable=False),
         sa.ForeignKeyConstraint(["tenant", "script_id"], ["scripts.tenant", "scripts.script_id"]),
     )
     op.create_table(
         "units",
-        sa.Column("unit_key", sa.String, primary_key=True),
-        sa.Column("tenant", sa.String, nullable=False),
-        sa.Column("script_id", sa.String, nullable=False),
+        sa.Column("unit_key", Text, primary_key=True),
+        sa.Column("tenant", Text, nullable=False),
+        sa.Column("script_id", Text, nullable=False),
         sa.Column("create_time", sa.BigInteger, nullable=False),
         sa.Column("mac", sa.LargeBinary, nullable=False),
         sa.Column("unit", sa.LargeBinary, nullable=False),
@@ -44,16 +46,16 @@ def upgrade() -> None:
     )
     op.create_table(
         "executions",
-        sa.Column("tenant", sa.String, primary_key=True),
-        sa.Column("execution_id", sa.String, primary_key=True),
-        sa.Column("script_id", sa.String, nullable=False),
-        sa.Column("script_name", sa.String, nullable=False),
-        sa.Column("function", sa.String, nullable=False),
+        sa.Column("tenant", Text, primary_key=True),
+        sa.Column("execution_id", Text, primary_key=True),
+        sa.Column("script_id", Text, nullable=False),
+        sa.Column("script_name", Text, nullable=False),
+        sa.Column("function", Text, nullable=False),
         sa.Column("state", sa.Integer, nullable=False),
         sa.Column("detached", sa.Boolean, nullable=False),
-        sa.Column("principal", sa.String, nullable=False),
+        sa.Column("principal", Text, nullable=False),
         sa.Column("security_level", sa.Integer, nullable=False),
-        sa.Column("instance_id", sa.String, nullable=False),
+        sa.Column("instance_id", Text, nullable=False),
         sa.Column("create_time", sa.BigInteger, nullable=False),
         sa.Column("start_time", sa.BigInteger),
         sa.Column("end_time", sa.BigInteger),
@@ -67,8 +69,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "execution_outputs",
-        sa.Column("tenant", sa.String, primary_key=True),
-        sa.Column("execution_id", sa.String, primary_key=True),
+        sa.Column("tenant", Text, primary_key=True),
+        sa.Column("execution_id", Text, primary_key=True),
         sa.Column("output", sa.LargeBinary, nullable=False),
     )
     op.create_table(

@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.proto import parse_length_prefixed
 
 from crucible.v1 import execution_pb2
+from crucible_server.store.types import Text
 
 revision = "0003"
 down_revision = "0002"
@@ -30,7 +31,7 @@ def upgrade() -> None:
     _outputs()
     op.create_table(
         "settings",
-        sa.Column("name", sa.String, primary_key=True),
+        sa.Column("name", Text, primary_key=True),
         sa.Column("value", sa.LargeBinary, nullable=False),
     )
 
@@ -38,17 +39,17 @@ def upgrade() -> None:
 def _scripts() -> None:
     op.create_table(
         "script_references",
-        sa.Column("tenant", sa.String, primary_key=True),
-        sa.Column("script_id", sa.String, primary_key=True),
-        sa.Column("principal", sa.String, primary_key=True),
+        sa.Column("tenant", Text, primary_key=True),
+        sa.Column("script_id", Text, primary_key=True),
+        sa.Column("principal", Text, primary_key=True),
         sa.Column("create_time", sa.BigInteger, nullable=False),
         sa.ForeignKeyConstraint(["tenant", "script_id"], _SCRIPT),
         sqlite_with_rowid=False,
     )
     op.create_table(
         "script_stats",
-        sa.Column("tenant", sa.String, primary_key=True),
-        sa.Column("script_id", sa.String, primary_key=True),
+        sa.Column("tenant", Text, primary_key=True),
+        sa.Column("script_id", Text, primary_key=True),
         sa.Column("last_used_time", sa.BigInteger, nullable=False),
         sa.Column("total_executions", sa.BigInteger, nullable=False),
         sa.Column("successful_executions", sa.BigInteger, nullable=False),
@@ -87,10 +88,10 @@ def _units() -> None:
     op.drop_table("units")
     op.create_table(
         "units",
-        sa.Column("unit_key", sa.String, primary_key=True),
-        sa.Column("tenant", sa.String, nullable=False),
-        sa.Column("script_id", sa.String, nullable=False),
-        sa.Column("toolchain", sa.String, nullable=False),
+        sa.Column("unit_key", Text, primary_key=True),
+        sa.Column("tenant", Text, nullable=False),
+        sa.Column("script_id", Text, nullable=False),
+        sa.Column("toolchain", Text, nullable=False),
         sa.Column("create_time", sa.BigInteger, nullable=False),
         sa.Column("mac", sa.LargeBinary, nullable=False),
         sa.Column("compiled", sa.LargeBinary, nullable=False),
@@ -105,16 +106,16 @@ def _executions() -> None:
     old = sa.table("executions", *(sa.column(name) for name in _COLUMNS))
     op.create_table(
         "executions_rebuilt",
-        sa.Column("tenant", sa.String, primary_key=True),
-        sa.Column("execution_id", sa.String, primary_key=True),
-        sa.Column("script_id", sa.String, nullable=False),
-        sa.Column("script_name", sa.String, nullable=False),
-        sa.Column("function", sa.String, nullable=False),
+        sa.Column("tenant", Text, primary_key=True),
+        sa.Column("execution_id", Text, primary_key=True),
+        sa.Column("script_id", Text, nullable=False),
+        sa.Column("script_name", Text, nullable=False),
+        sa.Column("function", Text, nullable=False),
         sa.Column("state", sa.Integer, nullable=False),
         sa.Column("detached", sa.Boolean, nullable=False),
-        sa.Column("principal", sa.String, nullable=False),
+        sa.Column("principal", Text, nullable=False),
         sa.Column("security_level", sa.Integer, nullable=False),
-        sa.Column("instance_id", sa.String, nullable=False),
+        sa.Column("instance_id", Text, nullable=False),
         sa.Column("create_time", sa.BigInteger, nullable=False),
         sa.Column("start_time", sa.BigInteger),
         sa.Column("end_time", sa.BigInteger),
@@ -151,8 +152,8 @@ def _outputs() -> None:
     old = sa.table("execution_outputs", *(sa.column(name) for name in ("tenant", "execution_id", "output")))
     new = op.create_table(
         "output_segments",
-        sa.Column("tenant", sa.String, primary_key=True),
-        sa.Column("execution_id", sa.String, primary_key=True),
+        sa.Column("tenant", Text, primary_key=True),
+        sa.Column("execution_id", Text, primary_key=True),
         sa.Column("first_sequence", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("last_sequence", sa.BigInteger, nullable=False),
         sa.Column("stdout_bytes", sa.BigInteger, nullable=False),
