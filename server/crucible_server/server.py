@@ -12,6 +12,8 @@ from grpc_health.v1._async import HealthServicer
 
 from crucible.vm.v1 import zygote_pb2
 from crucible_server import __version__
+from crucible_server.api.event_service import SERVICE as EVENT_SERVICE
+from crucible_server.api.event_service import EventService
 from crucible_server.api.records import Presenter
 from crucible_server.api.reflection import add_reflection
 from crucible_server.api.script_service import SERVICE, ScriptService
@@ -22,6 +24,10 @@ from crucible_server.engine.engine import Engine, EngineSettings, Status
 from crucible_server.engine.keys import open_seal
 from crucible_server.engine.upkeep import Retention
 from crucible_server.errors import ErrorKind, ServiceError
+from crucible_server.events.emission import Emission
+from crucible_server.events.feed import Feed
+from crucible_server.events.retention import EventRetention
+from crucible_server.events.subscriptions import Subscriptions
 from crucible_server.policy.grants import Grants
 from crucible_server.store import Store
 
@@ -48,6 +54,9 @@ class Server:
         self._engine: Engine | None = None
         self._grpc: grpc.aio.Server | None = None
         self._health: HealthServicer | None = None
+        self._feed: Feed | None = None
+        self._subscriptions: Subscriptions | None = None
+        self._event_retention: EventRetention | None = None
         self._closed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self.address = ""
@@ -124,7 +133,11 @@ class Server:
             default_level=grants.default_level,
         )
         ScriptService(engine, grants, presenter, config.grace_period).add_to(server)
-        add_reflection(server, [SERVICE, health.SERVICE_NAME])
+        self._feed = Feed(self._store)
+        self._subscriptions = Subscriptions(self._feed, config.events)
+        self._event_retention = EventRetention(self._store, config.events)
+        EventService(self._store, Emission(self._store, config.events), self._subscriptions).add_to(server)
+        add_reflection(server, [SERVICE, EVENT_SERVICE, health.SERVICE_NAME])
         try:
             port = server.add_insecure_port(config.listen)
         except RuntimeError as error:
@@ -135,7 +148,10 @@ class Server:
         host = config.listen.rpartition(":")[0]
         self.address = f"{host}:{port}"
         engine.on_status = self._status_changed
+        await self._feed.start()
         await engine.start()
+        self._subscriptions.start()
+        self._event_retention.start()
         grants.set_available([module.name for module in engine.interpreter.ready.modules])
         self._grpc = server
         await server.start()
@@ -151,7 +167,7 @@ class Server:
         serving = health_pb2.HealthCheckResponse.SERVING
         if status != Status.SERVICE_STATUS_HEALTHY:
             serving = health_pb2.HealthCheckResponse.NOT_SERVING
-        for name in (health.OVERALL_HEALTH, SERVICE):
+        for name in (health.OVERALL_HEALTH, SERVICE, EVENT_SERVICE):
             await self._health.set(name, serving)
 
     async def stop(self, grace: float | None = None) -> None:
@@ -160,10 +176,16 @@ class Server:
         try:
             if self._engine is not None and self._store is not None:
                 await self._engine.stop(seconds)
+            if self._subscriptions is not None:
+                await self._subscriptions.stop()
             if self._grpc is not None:
                 await self._grpc.stop(_DRAIN_EXTRA if seconds else 0)
             if self._tasks:
                 await asyncio.wait(self._tasks)
+            if self._event_retention is not None:
+                await self._event_retention.stop()
+            if self._feed is not None:
+                await self._feed.stop()
             if self._store is not None:
                 await self._store.close()
         finally:

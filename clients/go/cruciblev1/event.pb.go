@@ -424,9 +424,7 @@ type ScriptCompiled struct {
 	// How long that took.
 	Duration *durationpb.Duration `protobuf:"bytes,3,opt,name=duration,proto3" json:"duration,omitempty"`
 	// The first error, at most 500 characters; empty when it compiled.
-	Error string `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
-	// The name that it was given, if any.
-	Name          string `protobuf:"bytes,5,opt,name=name,proto3" json:"name,omitempty"`
+	Error         string `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -485,13 +483,6 @@ func (x *ScriptCompiled) GetDuration() *durationpb.Duration {
 func (x *ScriptCompiled) GetError() string {
 	if x != nil {
 		return x.Error
-	}
-	return ""
-}
-
-func (x *ScriptCompiled) GetName() string {
-	if x != nil {
-		return x.Name
 	}
 	return ""
 }
@@ -1550,13 +1541,12 @@ const file_crucible_v1_event_proto_rawDesc = "" +
 	"\x0epolicy_changed\x18  \x01(\v2\x1a.crucible.v1.PolicyChangedH\x00R\rpolicyChanged\x12X\n" +
 	"\x15configuration_changed\x18! \x01(\v2!.crucible.v1.ConfigurationChangedH\x00R\x14configurationChanged\x12-\n" +
 	"\x06custom\x182 \x01(\v2\x13.crucible.v1.CustomH\x00R\x06customB\x06\n" +
-	"\x04kind\"\xa8\x01\n" +
+	"\x04kind\"\x94\x01\n" +
 	"\x0eScriptCompiled\x12\x1b\n" +
 	"\tscript_id\x18\x01 \x01(\tR\bscriptId\x12\x18\n" +
 	"\asuccess\x18\x02 \x01(\bR\asuccess\x125\n" +
 	"\bduration\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\bduration\x12\x14\n" +
-	"\x05error\x18\x04 \x01(\tR\x05error\x12\x12\n" +
-	"\x04name\x18\x05 \x01(\tR\x04name\"\xf3\x02\n" +
+	"\x05error\x18\x04 \x01(\tR\x05error\"\xf3\x02\n" +
 	"\x0eScriptExecuted\x12\x1b\n" +
 	"\tscript_id\x18\x01 \x01(\tR\bscriptId\x12!\n" +
 	"\fexecution_id\x18\x02 \x01(\tR\vexecutionId\x12\x18\n" +

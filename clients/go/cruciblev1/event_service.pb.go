@@ -327,7 +327,7 @@ type SubscribeResponse struct {
 	// Types that are valid to be assigned to Message:
 	//
 	//	*SubscribeResponse_Started
-	//	*SubscribeResponse_Event
+	//	*SubscribeResponse_Batch
 	//	*SubscribeResponse_Lagged
 	//	*SubscribeResponse_Bookmark
 	Message       isSubscribeResponse_Message `protobuf_oneof:"message"`
@@ -381,10 +381,10 @@ func (x *SubscribeResponse) GetStarted() *SubscriptionStarted {
 	return nil
 }
 
-func (x *SubscribeResponse) GetEvent() *Event {
+func (x *SubscribeResponse) GetBatch() *EventBatch {
 	if x != nil {
-		if x, ok := x.Message.(*SubscribeResponse_Event); ok {
-			return x.Event
+		if x, ok := x.Message.(*SubscribeResponse_Batch); ok {
+			return x.Batch
 		}
 	}
 	return nil
@@ -417,9 +417,9 @@ type SubscribeResponse_Started struct {
 	Started *SubscriptionStarted `protobuf:"bytes,1,opt,name=started,proto3,oneof"`
 }
 
-type SubscribeResponse_Event struct {
-	// An event.
-	Event *Event `protobuf:"bytes,2,opt,name=event,proto3,oneof"`
+type SubscribeResponse_Batch struct {
+	// Events in their order: one while they happen one by one, more when there are more to send.
+	Batch *EventBatch `protobuf:"bytes,2,opt,name=batch,proto3,oneof"`
 }
 
 type SubscribeResponse_Lagged struct {
@@ -434,11 +434,57 @@ type SubscribeResponse_Bookmark struct {
 
 func (*SubscribeResponse_Started) isSubscribeResponse_Message() {}
 
-func (*SubscribeResponse_Event) isSubscribeResponse_Message() {}
+func (*SubscribeResponse_Batch) isSubscribeResponse_Message() {}
 
 func (*SubscribeResponse_Lagged) isSubscribeResponse_Message() {}
 
 func (*SubscribeResponse_Bookmark) isSubscribeResponse_Message() {}
+
+// Some events of a subscription.
+type EventBatch struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At least one.
+	Events        []*Event `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EventBatch) Reset() {
+	*x = EventBatch{}
+	mi := &file_crucible_v1_event_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EventBatch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EventBatch) ProtoMessage() {}
+
+func (x *EventBatch) ProtoReflect() protoreflect.Message {
+	mi := &file_crucible_v1_event_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EventBatch.ProtoReflect.Descriptor instead.
+func (*EventBatch) Descriptor() ([]byte, []int) {
+	return file_crucible_v1_event_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *EventBatch) GetEvents() []*Event {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
 
 // A subscription begins.
 type SubscriptionStarted struct {
@@ -457,7 +503,7 @@ type SubscriptionStarted struct {
 
 func (x *SubscriptionStarted) Reset() {
 	*x = SubscriptionStarted{}
-	mi := &file_crucible_v1_event_service_proto_msgTypes[6]
+	mi := &file_crucible_v1_event_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -469,7 +515,7 @@ func (x *SubscriptionStarted) String() string {
 func (*SubscriptionStarted) ProtoMessage() {}
 
 func (x *SubscriptionStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_crucible_v1_event_service_proto_msgTypes[6]
+	mi := &file_crucible_v1_event_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -482,7 +528,7 @@ func (x *SubscriptionStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscriptionStarted.ProtoReflect.Descriptor instead.
 func (*SubscriptionStarted) Descriptor() ([]byte, []int) {
-	return file_crucible_v1_event_service_proto_rawDescGZIP(), []int{6}
+	return file_crucible_v1_event_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SubscriptionStarted) GetSubscriptionId() string {
@@ -526,7 +572,7 @@ type SubscriptionLagged struct {
 
 func (x *SubscriptionLagged) Reset() {
 	*x = SubscriptionLagged{}
-	mi := &file_crucible_v1_event_service_proto_msgTypes[7]
+	mi := &file_crucible_v1_event_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -538,7 +584,7 @@ func (x *SubscriptionLagged) String() string {
 func (*SubscriptionLagged) ProtoMessage() {}
 
 func (x *SubscriptionLagged) ProtoReflect() protoreflect.Message {
-	mi := &file_crucible_v1_event_service_proto_msgTypes[7]
+	mi := &file_crucible_v1_event_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -551,7 +597,7 @@ func (x *SubscriptionLagged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscriptionLagged.ProtoReflect.Descriptor instead.
 func (*SubscriptionLagged) Descriptor() ([]byte, []int) {
-	return file_crucible_v1_event_service_proto_rawDescGZIP(), []int{7}
+	return file_crucible_v1_event_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SubscriptionLagged) GetEvents() uint64 {
@@ -579,7 +625,7 @@ type SubscriptionBookmark struct {
 
 func (x *SubscriptionBookmark) Reset() {
 	*x = SubscriptionBookmark{}
-	mi := &file_crucible_v1_event_service_proto_msgTypes[8]
+	mi := &file_crucible_v1_event_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -591,7 +637,7 @@ func (x *SubscriptionBookmark) String() string {
 func (*SubscriptionBookmark) ProtoMessage() {}
 
 func (x *SubscriptionBookmark) ProtoReflect() protoreflect.Message {
-	mi := &file_crucible_v1_event_service_proto_msgTypes[8]
+	mi := &file_crucible_v1_event_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -604,7 +650,7 @@ func (x *SubscriptionBookmark) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscriptionBookmark.ProtoReflect.Descriptor instead.
 func (*SubscriptionBookmark) Descriptor() ([]byte, []int) {
-	return file_crucible_v1_event_service_proto_rawDescGZIP(), []int{8}
+	return file_crucible_v1_event_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SubscriptionBookmark) GetSequence() uint64 {
@@ -625,7 +671,7 @@ type UnsubscribeRequest struct {
 
 func (x *UnsubscribeRequest) Reset() {
 	*x = UnsubscribeRequest{}
-	mi := &file_crucible_v1_event_service_proto_msgTypes[9]
+	mi := &file_crucible_v1_event_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -637,7 +683,7 @@ func (x *UnsubscribeRequest) String() string {
 func (*UnsubscribeRequest) ProtoMessage() {}
 
 func (x *UnsubscribeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_crucible_v1_event_service_proto_msgTypes[9]
+	mi := &file_crucible_v1_event_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -650,7 +696,7 @@ func (x *UnsubscribeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnsubscribeRequest.ProtoReflect.Descriptor instead.
 func (*UnsubscribeRequest) Descriptor() ([]byte, []int) {
-	return file_crucible_v1_event_service_proto_rawDescGZIP(), []int{9}
+	return file_crucible_v1_event_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *UnsubscribeRequest) GetSubscriptionId() string {
@@ -669,7 +715,7 @@ type UnsubscribeResponse struct {
 
 func (x *UnsubscribeResponse) Reset() {
 	*x = UnsubscribeResponse{}
-	mi := &file_crucible_v1_event_service_proto_msgTypes[10]
+	mi := &file_crucible_v1_event_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -681,7 +727,7 @@ func (x *UnsubscribeResponse) String() string {
 func (*UnsubscribeResponse) ProtoMessage() {}
 
 func (x *UnsubscribeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_crucible_v1_event_service_proto_msgTypes[10]
+	mi := &file_crucible_v1_event_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -694,7 +740,7 @@ func (x *UnsubscribeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnsubscribeResponse.ProtoReflect.Descriptor instead.
 func (*UnsubscribeResponse) Descriptor() ([]byte, []int) {
-	return file_crucible_v1_event_service_proto_rawDescGZIP(), []int{10}
+	return file_crucible_v1_event_service_proto_rawDescGZIP(), []int{11}
 }
 
 // Asks for a page of events.
@@ -716,7 +762,7 @@ type ListEventsRequest struct {
 
 func (x *ListEventsRequest) Reset() {
 	*x = ListEventsRequest{}
-	mi := &file_crucible_v1_event_service_proto_msgTypes[11]
+	mi := &file_crucible_v1_event_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -728,7 +774,7 @@ func (x *ListEventsRequest) String() string {
 func (*ListEventsRequest) ProtoMessage() {}
 
 func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_crucible_v1_event_service_proto_msgTypes[11]
+	mi := &file_crucible_v1_event_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -741,7 +787,7 @@ func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsRequest.ProtoReflect.Descriptor instead.
 func (*ListEventsRequest) Descriptor() ([]byte, []int) {
-	return file_crucible_v1_event_service_proto_rawDescGZIP(), []int{11}
+	return file_crucible_v1_event_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListEventsRequest) GetPageSize() int32 {
@@ -792,7 +838,7 @@ type ListEventsResponse struct {
 
 func (x *ListEventsResponse) Reset() {
 	*x = ListEventsResponse{}
-	mi := &file_crucible_v1_event_service_proto_msgTypes[12]
+	mi := &file_crucible_v1_event_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -804,7 +850,7 @@ func (x *ListEventsResponse) String() string {
 func (*ListEventsResponse) ProtoMessage() {}
 
 func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_crucible_v1_event_service_proto_msgTypes[12]
+	mi := &file_crucible_v1_event_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -817,7 +863,7 @@ func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsResponse.ProtoReflect.Descriptor instead.
 func (*ListEventsResponse) Descriptor() ([]byte, []int) {
-	return file_crucible_v1_event_service_proto_rawDescGZIP(), []int{12}
+	return file_crucible_v1_event_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListEventsResponse) GetEvents() []*Event {
@@ -856,13 +902,16 @@ const file_crucible_v1_event_service_proto_rawDesc = "" +
 	"\x10SubscribeRequest\x120\n" +
 	"\x06filter\x18\x01 \x01(\v2\x18.crucible.v1.EventFilterR\x06filter\x12*\n" +
 	"\x0eafter_sequence\x18\x02 \x01(\x04H\x00R\rafterSequence\x88\x01\x01B\x11\n" +
-	"\x0f_after_sequence\"\x84\x02\n" +
+	"\x0f_after_sequence\"\x89\x02\n" +
 	"\x11SubscribeResponse\x12<\n" +
-	"\astarted\x18\x01 \x01(\v2 .crucible.v1.SubscriptionStartedH\x00R\astarted\x12*\n" +
-	"\x05event\x18\x02 \x01(\v2\x12.crucible.v1.EventH\x00R\x05event\x129\n" +
+	"\astarted\x18\x01 \x01(\v2 .crucible.v1.SubscriptionStartedH\x00R\astarted\x12/\n" +
+	"\x05batch\x18\x02 \x01(\v2\x17.crucible.v1.EventBatchH\x00R\x05batch\x129\n" +
 	"\x06lagged\x18\x03 \x01(\v2\x1f.crucible.v1.SubscriptionLaggedH\x00R\x06lagged\x12?\n" +
 	"\bbookmark\x18\x04 \x01(\v2!.crucible.v1.SubscriptionBookmarkH\x00R\bbookmarkB\t\n" +
-	"\amessage\"\xb3\x01\n" +
+	"\amessage\"8\n" +
+	"\n" +
+	"EventBatch\x12*\n" +
+	"\x06events\x18\x01 \x03(\v2\x12.crucible.v1.EventR\x06events\"\xb3\x01\n" +
 	"\x13SubscriptionStarted\x12'\n" +
 	"\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x12%\n" +
 	"\x0eafter_sequence\x18\x02 \x01(\x04R\rafterSequence\x12#\n" +
@@ -906,7 +955,7 @@ func file_crucible_v1_event_service_proto_rawDescGZIP() []byte {
 	return file_crucible_v1_event_service_proto_rawDescData
 }
 
-var file_crucible_v1_event_service_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_crucible_v1_event_service_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_crucible_v1_event_service_proto_goTypes = []any{
 	(*NewEvent)(nil),              // 0: crucible.v1.NewEvent
 	(*EmitRequest)(nil),           // 1: crucible.v1.EmitRequest
@@ -914,44 +963,46 @@ var file_crucible_v1_event_service_proto_goTypes = []any{
 	(*EmittedEvent)(nil),          // 3: crucible.v1.EmittedEvent
 	(*SubscribeRequest)(nil),      // 4: crucible.v1.SubscribeRequest
 	(*SubscribeResponse)(nil),     // 5: crucible.v1.SubscribeResponse
-	(*SubscriptionStarted)(nil),   // 6: crucible.v1.SubscriptionStarted
-	(*SubscriptionLagged)(nil),    // 7: crucible.v1.SubscriptionLagged
-	(*SubscriptionBookmark)(nil),  // 8: crucible.v1.SubscriptionBookmark
-	(*UnsubscribeRequest)(nil),    // 9: crucible.v1.UnsubscribeRequest
-	(*UnsubscribeResponse)(nil),   // 10: crucible.v1.UnsubscribeResponse
-	(*ListEventsRequest)(nil),     // 11: crucible.v1.ListEventsRequest
-	(*ListEventsResponse)(nil),    // 12: crucible.v1.ListEventsResponse
-	(*Value)(nil),                 // 13: crucible.v1.Value
-	(*EventFilter)(nil),           // 14: crucible.v1.EventFilter
-	(*Event)(nil),                 // 15: crucible.v1.Event
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(*EventBatch)(nil),            // 6: crucible.v1.EventBatch
+	(*SubscriptionStarted)(nil),   // 7: crucible.v1.SubscriptionStarted
+	(*SubscriptionLagged)(nil),    // 8: crucible.v1.SubscriptionLagged
+	(*SubscriptionBookmark)(nil),  // 9: crucible.v1.SubscriptionBookmark
+	(*UnsubscribeRequest)(nil),    // 10: crucible.v1.UnsubscribeRequest
+	(*UnsubscribeResponse)(nil),   // 11: crucible.v1.UnsubscribeResponse
+	(*ListEventsRequest)(nil),     // 12: crucible.v1.ListEventsRequest
+	(*ListEventsResponse)(nil),    // 13: crucible.v1.ListEventsResponse
+	(*Value)(nil),                 // 14: crucible.v1.Value
+	(*EventFilter)(nil),           // 15: crucible.v1.EventFilter
+	(*Event)(nil),                 // 16: crucible.v1.Event
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
 }
 var file_crucible_v1_event_service_proto_depIdxs = []int32{
-	13, // 0: crucible.v1.NewEvent.data:type_name -> crucible.v1.Value
+	14, // 0: crucible.v1.NewEvent.data:type_name -> crucible.v1.Value
 	0,  // 1: crucible.v1.EmitRequest.events:type_name -> crucible.v1.NewEvent
 	3,  // 2: crucible.v1.EmitResponse.events:type_name -> crucible.v1.EmittedEvent
-	14, // 3: crucible.v1.SubscribeRequest.filter:type_name -> crucible.v1.EventFilter
-	6,  // 4: crucible.v1.SubscribeResponse.started:type_name -> crucible.v1.SubscriptionStarted
-	15, // 5: crucible.v1.SubscribeResponse.event:type_name -> crucible.v1.Event
-	7,  // 6: crucible.v1.SubscribeResponse.lagged:type_name -> crucible.v1.SubscriptionLagged
-	8,  // 7: crucible.v1.SubscribeResponse.bookmark:type_name -> crucible.v1.SubscriptionBookmark
-	14, // 8: crucible.v1.ListEventsRequest.filter:type_name -> crucible.v1.EventFilter
-	16, // 9: crucible.v1.ListEventsRequest.created_after:type_name -> google.protobuf.Timestamp
-	16, // 10: crucible.v1.ListEventsRequest.created_before:type_name -> google.protobuf.Timestamp
-	15, // 11: crucible.v1.ListEventsResponse.events:type_name -> crucible.v1.Event
-	1,  // 12: crucible.v1.EventService.Emit:input_type -> crucible.v1.EmitRequest
-	4,  // 13: crucible.v1.EventService.Subscribe:input_type -> crucible.v1.SubscribeRequest
-	9,  // 14: crucible.v1.EventService.Unsubscribe:input_type -> crucible.v1.UnsubscribeRequest
-	11, // 15: crucible.v1.EventService.ListEvents:input_type -> crucible.v1.ListEventsRequest
-	2,  // 16: crucible.v1.EventService.Emit:output_type -> crucible.v1.EmitResponse
-	5,  // 17: crucible.v1.EventService.Subscribe:output_type -> crucible.v1.SubscribeResponse
-	10, // 18: crucible.v1.EventService.Unsubscribe:output_type -> crucible.v1.UnsubscribeResponse
-	12, // 19: crucible.v1.EventService.ListEvents:output_type -> crucible.v1.ListEventsResponse
-	16, // [16:20] is the sub-list for method output_type
-	12, // [12:16] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	15, // 3: crucible.v1.SubscribeRequest.filter:type_name -> crucible.v1.EventFilter
+	7,  // 4: crucible.v1.SubscribeResponse.started:type_name -> crucible.v1.SubscriptionStarted
+	6,  // 5: crucible.v1.SubscribeResponse.batch:type_name -> crucible.v1.EventBatch
+	8,  // 6: crucible.v1.SubscribeResponse.lagged:type_name -> crucible.v1.SubscriptionLagged
+	9,  // 7: crucible.v1.SubscribeResponse.bookmark:type_name -> crucible.v1.SubscriptionBookmark
+	16, // 8: crucible.v1.EventBatch.events:type_name -> crucible.v1.Event
+	15, // 9: crucible.v1.ListEventsRequest.filter:type_name -> crucible.v1.EventFilter
+	17, // 10: crucible.v1.ListEventsRequest.created_after:type_name -> google.protobuf.Timestamp
+	17, // 11: crucible.v1.ListEventsRequest.created_before:type_name -> google.protobuf.Timestamp
+	16, // 12: crucible.v1.ListEventsResponse.events:type_name -> crucible.v1.Event
+	1,  // 13: crucible.v1.EventService.Emit:input_type -> crucible.v1.EmitRequest
+	4,  // 14: crucible.v1.EventService.Subscribe:input_type -> crucible.v1.SubscribeRequest
+	10, // 15: crucible.v1.EventService.Unsubscribe:input_type -> crucible.v1.UnsubscribeRequest
+	12, // 16: crucible.v1.EventService.ListEvents:input_type -> crucible.v1.ListEventsRequest
+	2,  // 17: crucible.v1.EventService.Emit:output_type -> crucible.v1.EmitResponse
+	5,  // 18: crucible.v1.EventService.Subscribe:output_type -> crucible.v1.SubscribeResponse
+	11, // 19: crucible.v1.EventService.Unsubscribe:output_type -> crucible.v1.UnsubscribeResponse
+	13, // 20: crucible.v1.EventService.ListEvents:output_type -> crucible.v1.ListEventsResponse
+	17, // [17:21] is the sub-list for method output_type
+	13, // [13:17] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_crucible_v1_event_service_proto_init() }
@@ -964,7 +1015,7 @@ func file_crucible_v1_event_service_proto_init() {
 	file_crucible_v1_event_service_proto_msgTypes[4].OneofWrappers = []any{}
 	file_crucible_v1_event_service_proto_msgTypes[5].OneofWrappers = []any{
 		(*SubscribeResponse_Started)(nil),
-		(*SubscribeResponse_Event)(nil),
+		(*SubscribeResponse_Batch)(nil),
 		(*SubscribeResponse_Lagged)(nil),
 		(*SubscribeResponse_Bookmark)(nil),
 	}
@@ -974,7 +1025,7 @@ func file_crucible_v1_event_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_crucible_v1_event_service_proto_rawDesc), len(file_crucible_v1_event_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,7 +1,16 @@
 """The configuration of the server: validated, from flags, environment, a TOML file and defaults."""
 
+from .events import EventsConfig
 from .http import HttpConfig
 from .load import ConfigError, load_config
 from .models import ResourceLimitsConfig, ScriptEngineConfig, ServerConfig
 
-__all__ = ["ConfigError", "HttpConfig", "ResourceLimitsConfig", "ScriptEngineConfig", "ServerConfig", "load_config"]
+__all__ = [
+    "ConfigError",
+    "EventsConfig",
+    "HttpConfig",
+    "ResourceLimitsConfig",
+    "ScriptEngineConfig",
+    "ServerConfig",
+    "load_config",
+]

@@ -19,7 +19,7 @@ import structlog
 from crucible.v1 import execution_pb2, server_info_pb2
 from crucible.vm.v1 import zygote_pb2
 from crucible_server.config import HttpConfig
-from crucible_server.engine import bounds, results
+from crucible_server.engine import bounds, results, story
 from crucible_server.engine.admission import Admission, Ticket
 from crucible_server.engine.cache import UnitCache
 from crucible_server.engine.catalog import Catalog
@@ -37,7 +37,9 @@ from crucible_server.engine.scripts import Scripts
 from crucible_server.engine.spares import SpareTarget
 from crucible_server.engine.upkeep import Retention, Upkeep
 from crucible_server.errors import ErrorKind, ServiceError, invalid, unavailable
+from crucible_server.events.journal import Journal
 from crucible_server.policy.grants import Grant
+from crucible_server.policy.principals import Caller
 from crucible_server.store import ExecutionRecord, Store, StoreError
 
 Status = server_info_pb2.ServiceStatus
@@ -80,6 +82,8 @@ class Engine:
     def __init__(self, settings: EngineSettings, store: Store, seal: UnitSeal) -> None:
         self._settings = settings
         self.store = store
+        self.instance_id = secrets.token_hex(8)
+        self.events = Journal(store, f"server/{self.instance_id}")
         self.interpreter = Interpreter(
             settings.vm_path,
             SpareTarget(settings.spare_children, settings.max_spare_children),
@@ -91,7 +95,14 @@ class Engine:
         compilers = Admission("compilers", most, settings.max_queued_executions)
         self.crashes = CrashLimit(settings.max_crashes_per_minute)
         self.scripts = Scripts(
-            self.interpreter, compilers, self.crashes, store, seal, cache, is_caching=settings.is_caching
+            self.interpreter,
+            compilers,
+            self.crashes,
+            store,
+            seal,
+            cache,
+            self.events,
+            is_caching=settings.is_caching,
         )
         self.catalog = Catalog(store, self.scripts)
         self.admission = Admission(
@@ -102,7 +113,6 @@ class Engine:
         )
         self.host_calls = HostCalls(settings.http)
         self.figures = Figures()
-        self.instance_id = secrets.token_hex(8)
         self.status: Status = Status.SERVICE_STATUS_STARTING
         self.on_status: Callable[[Status], None] = lambda _: None
         self._live: dict[tuple[str, str], Execution] = {}
@@ -113,6 +123,11 @@ class Engine:
         self._idle.set()
         self._resumptions = 0
         self._closing = False
+
+    @property
+    def service_id(self) -> str:
+        """What this run of the server is called among services."""
+        return f"crucible-{self.instance_id}"
 
     @property
     def active(self) -> int:
@@ -126,7 +141,10 @@ class Engine:
         await self.interpreter.start()
         now = time.time_ns()
         interrupted = await self.store.interrupt_unfinished(
-            now, results.interrupted, now + self._settings.retention.executions_ns
+            now,
+            results.interrupted,
+            now + self._settings.retention.executions_ns,
+            lambda record: story.interrupted(self.events, record),
         )
         if interrupted:
             log.warning("executions_interrupted", count=interrupted)
@@ -185,9 +203,16 @@ class Engine:
             await asyncio.wait(self._tasks)
         await self.upkeep.stop()
         await self.interpreter.stop()
+        await self.events.settle()
+
+    def note_refusal(self, caller: Caller, level: int, message: str) -> None:
+        """Tells that a request was refused because it asked for what is not permitted."""
+        self.events.post(story.refused(self.events, caller, level, message))
 
     def _set_status(self, status: Status) -> None:
-        self.status = status
+        previous, self.status = self.status, status
+        if status != previous:
+            self.events.post(story.status_changed(self.events, self.service_id, previous, status))
         self.on_status(status)
 
     def require_running(self) -> None:
@@ -258,7 +283,7 @@ class Engine:
             redacted=False,
             return_value=None,
         )
-        execution = Execution(record, context, grant, unit, arguments, self.store)
+        execution = Execution(record, context, grant, unit, arguments, self.store, self.events)
         self._live[grant.tenant, execution_id] = execution
         self._idle.clear()
         task = asyncio.get_running_loop().create_task(self._run(execution, ticket))
@@ -299,11 +324,12 @@ class Engine:
             if not await execution.begin():
                 return
             if not ticket.running and await execution.wait_turn(ticket.turn):
-                self.store.mark_running(record.tenant, record.execution_id, time.time_ns())
+                started = (story.started(self.events, record),)
+                self.store.mark_running(record.tenant, record.execution_id, time.time_ns(), started)
                 self._hold_back(execution)
             await execution.run(self.interpreter, self.host_calls, self._settings.retention.executions_ns)
             if execution.unstored is not None:
-                self.upkeep.store_later(execution.unstored)
+                self.upkeep.store_later(*execution.unstored)
             if execution.is_crash:
                 self.crashes.note(record.tenant, record.principal)
             self.figures.ended(execution.finished.result(), is_fault=execution.is_fault)

@@ -5,18 +5,24 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
+from . import event_operations
 from . import execution_operations as operations
 from .connection import Synchronous, connect, create_file, database_path
 from .errors import StoreError, StoreErrorKind, store_error
+from .event_operations import Drafts
+from .event_records import StoredEvent
 from .execution_statements import COUNT_EXECUTIONS, SELECT_PROBE, SELECT_SETTING
 from .lock import FileLock
 from .reader import Readers
 from .schema import ensure_schema
 from .script_statements import COUNT_SCRIPTS
-from .writer import Writer
+from .writer import Operation, Writer
+
+T = TypeVar("T")
 
 # Operations between checkpoints; some 10 MB of log.
 _CHECKPOINT_OPERATIONS = 300
@@ -37,6 +43,9 @@ class OpenDatabase:
         self._since_checkpoint = 0
         self._checkpoint: asyncio.Task[None] | None = None
         self._closing: asyncio.Future[None] | None = None
+        self.on_events: Callable[[list[StoredEvent]], None] = lambda _: None
+        """Told of events once they are committed. Those of one group come in order; of two groups, either may be told
+        first."""
         # What came and went since the store was opened; what was there before is counted beside.
         self._execution_count = 0
         self._script_count = 0
@@ -109,6 +118,38 @@ class OpenDatabase:
                 f"The store {self._path} does not give back what was written: expected {now}, got {row}. "
                 "Check whether another program has replaced the file; restart the server.",
             )
+
+    async def _write(
+        self,
+        operation: Operation[T],
+        argument: Any,
+        events: Drafts,
+        *,
+        small: bool = False,
+        committed: Callable[[T], None] = lambda _: None,
+    ) -> T:
+        """Does an operation together with the events that tell of it, all or nothing."""
+
+        def both_committed(both: tuple[T, list[StoredEvent]]) -> None:
+            committed(both[0])
+            self._tell(both[1])
+
+        both: tuple[T, list[StoredEvent]] = await self._writer.submit(
+            event_operations.tell, (operation, argument, events), compound=True, small=small, committed=both_committed
+        )
+        return both[0]
+
+    def _post(self, operation: Operation[Any], argument: Any, events: Drafts) -> None:
+        """The same, when nobody waits for the outcome. Raises StoreError when the store is closed."""
+        write = (operation, argument, events)
+        future = self._writer.submit(
+            event_operations.tell, write, compound=True, committed=lambda both: self._tell(both[1])
+        )
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def _tell(self, events: list[StoredEvent]) -> None:
+        if events:
+            self.on_events(events)
 
     def _flush(self) -> None:
         """Queues what was only noted so far."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from . import execution_operations as operations
@@ -12,6 +12,7 @@ from . import execution_statements as s
 from . import lists
 from .base import OpenDatabase
 from .connection import Synchronous
+from .event_records import EventDraft
 from .lock import FileLock
 from .records import Change, ExecutionEnd, ExecutionQuery, ExecutionRecord, OutputSegment
 from .sql import Statement
@@ -30,21 +31,24 @@ class ExecutionStore(OpenDatabase):
 
     def __init__(self, path: Path, lock: FileLock, connection: sqlite3.Connection, synchronous: Synchronous) -> None:
         super().__init__(path, lock, connection, synchronous)
-        self._marks: dict[tuple[str, str], int] = {}
+        self._marks: dict[tuple[str, str], tuple[int, Sequence[EventDraft]]] = {}
         self._mark_timer: asyncio.TimerHandle | None = None
 
-    async def begin_execution(self, execution: ExecutionRecord) -> ExecutionRecord | None:
-        """Inserts an execution: None, or the existing one when its (tenant, execution_id) is taken."""
-        return await self._writer.submit(
+    async def begin_execution(
+        self, execution: ExecutionRecord, events: Sequence[EventDraft] = ()
+    ) -> ExecutionRecord | None:
+        """Inserts an execution and tells: None, or the existing one when its (tenant, execution_id) is taken."""
+        return await self._write(
             operations.begin_execution,
             execution,
+            lambda existing: events if existing is None else (),
             small=len(execution.request) < _SMALL_BYTES,
             committed=lambda existing: self._add_executions(int(existing is None)),
         )
 
-    def mark_running(self, tenant: str, execution_id: str, start_time: int) -> None:
-        """Notes that a queued execution runs. Readers see it a moment later; an end overtakes it."""
-        self._marks[(tenant, execution_id)] = start_time
+    def mark_running(self, tenant: str, execution_id: str, start_time: int, events: Sequence[EventDraft] = ()) -> None:
+        """Notes that a queued execution runs. Readers see it a moment later; an end overtakes it, and tells it too."""
+        self._marks[(tenant, execution_id)] = (start_time, events)
         if self._mark_timer is None:
             self._mark_timer = self._loop.call_later(_MARK_DELAY_SECONDS, self._flush)
 
@@ -55,18 +59,18 @@ class ExecutionStore(OpenDatabase):
         """
         await self._writer.submit(operations.append_output, (tenant, execution_id, segment))
 
-    async def finish_execution(self, end: ExecutionEnd) -> None:
-        """Ends an execution with its result and the rest of its output, all or nothing.
+    async def finish_execution(self, end: ExecutionEnd, events: Sequence[EventDraft] = ()) -> None:
+        """Ends an execution with its result, the rest of its output and the events that tell of it, all or nothing.
 
         Raises StoreError of kind CONFLICT when it was never begun or has ended before.
         """
-        self._marks.pop((end.tenant, end.execution_id), None)
+        _, untold = self._marks.pop((end.tenant, end.execution_id), (0, ()))
         size = len(end.result)
         if end.return_value is not None:
             size += len(end.return_value)
         if end.output is not None:
             size += len(end.output.data)
-        await self._writer.submit(operations.finish_execution, end, compound=True, small=size < _SMALL_BYTES)
+        await self._write(operations.finish_execution, end, (*untold, *events), small=size < _SMALL_BYTES)
 
     async def get_execution(self, tenant: str, execution_id: str) -> ExecutionRecord | None:
         """An execution of this tenant."""
@@ -135,24 +139,35 @@ class ExecutionStore(OpenDatabase):
         return total
 
     async def interrupt_unfinished(
-        self, now: int, result: Callable[[ExecutionRecord, int, int], bytes], expire_time: int | None = None
+        self,
+        now: int,
+        result: Callable[[ExecutionRecord, int, int], bytes],
+        expire_time: int | None = None,
+        event: Callable[[ExecutionRecord], EventDraft] | None = None,
     ) -> int:
         """Ends every unfinished execution as INTERRUPTED, all or none; returns their number.
 
         For start-up, when all of them belong to earlier runs of the server. `result` gives each its serialized
-        ExecutionResult from its record and the bytes of standard output and standard error that are stored; it
-        is called in the writer's thread.
+        ExecutionResult from its record and the bytes of standard output and standard error that are stored, and
+        `event` the event that tells of it; both are called in the writer's thread.
         """
-        interruption = (now, expire_time, result)
-        return await self._writer.submit(operations.interrupt_unfinished, interruption, compound=True)
+        events: list[EventDraft] = []
+
+        def interrupted(record: ExecutionRecord, stdout: int, stderr: int) -> bytes:
+            if event is not None:
+                events.append(event(record))
+            return result(record, stdout, stderr)
+
+        interruption = (now, expire_time, interrupted)
+        return await self._write(operations.interrupt_unfinished, interruption, lambda _: events)
 
     def _flush(self) -> None:
         super()._flush()
         if self._mark_timer is not None:
             self._mark_timer.cancel()
             self._mark_timer = None
-        for (tenant, execution_id), start_time in self._marks.items():
-            self._writer.post(operations.mark_running, (tenant, execution_id, start_time))
+        for (tenant, execution_id), (start_time, events) in self._marks.items():
+            self._post(operations.mark_running, (tenant, execution_id, start_time), events)
         self._marks.clear()
 
     async def _segment(self, statement: Statement, tenant: str, execution_id: str, after: int) -> OutputSegment | None:

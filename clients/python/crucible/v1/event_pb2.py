@@ -31,7 +31,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x63rucible/v1/event.proto\x12\x0b\x63rucible.v1\x1a\x17\x63rucible/v1/error.proto\x1a\x1b\x63rucible/v1/execution.proto\x1a\x1a\x63rucible/v1/security.proto\x1a\x1d\x63rucible/v1/server_info.proto\x1a\x17\x63rucible/v1/value.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbd\x08\n\x05\x45vent\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04type\x18\x04 \x01(\t\x12\x0e\n\x06source\x18\x05 \x01(\t\x12\x10\n\x08trace_id\x18\x06 \x01(\t\x12\x11\n\tprincipal\x18\x07 \x01(\t\x12\x11\n\tscript_id\x18\x08 \x01(\t\x12\x14\n\x0c\x65xecution_id\x18\t \x01(\t\x12\x36\n\x0fscript_compiled\x18\x14 \x01(\x0b\x32\x1b.crucible.v1.ScriptCompiledH\x00\x12\x36\n\x0fscript_executed\x18\x15 \x01(\x0b\x32\x1b.crucible.v1.ScriptExecutedH\x00\x12\x41\n\x15health_status_changed\x18\x16 \x01(\x0b\x32 .crucible.v1.HealthStatusChangedH\x00\x12:\n\x11migration_started\x18\x17 \x01(\x0b\x32\x1d.crucible.v1.MigrationStartedH\x00\x12>\n\x13migration_completed\x18\x18 \x01(\x0b\x32\x1f.crucible.v1.MigrationCompletedH\x00\x12<\n\x12service_registered\x18\x19 \x01(\x0b\x32\x1e.crucible.v1.ServiceRegisteredH\x00\x12@\n\x14service_unregistered\x18\x1a \x01(\x0b\x32 .crucible.v1.ServiceUnregisteredH\x00\x12\x32\n\rscript_cached\x18\x1b \x01(\x0b\x32\x19.crucible.v1.ScriptCachedH\x00\x12\x34\n\x0escript_evicted\x18\x1c \x01(\x0b\x32\x1a.crucible.v1.ScriptEvictedH\x00\x12:\n\x11\x65xecution_started\x18\x1d \x01(\x0b\x32\x1d.crucible.v1.ExecutionStartedH\x00\x12>\n\x13\x65xecution_cancelled\x18\x1e \x01(\x0b\x32\x1f.crucible.v1.ExecutionCancelledH\x00\x12<\n\x12security_violation\x18\x1f \x01(\x0b\x32\x1e.crucible.v1.SecurityViolationH\x00\x12\x34\n\x0epolicy_changed\x18  \x01(\x0b\x32\x1a.crucible.v1.PolicyChangedH\x00\x12\x42\n\x15\x63onfiguration_changed\x18! \x01(\x0b\x32!.crucible.v1.ConfigurationChangedH\x00\x12%\n\x06\x63ustom\x18\x32 \x01(\x0b\x32\x13.crucible.v1.CustomH\x00\x42\x06\n\x04kind\"~\n\x0eScriptCompiled\x12\x11\n\tscript_id\x18\x01 \x01(\t\x12\x0f\n\x07success\x18\x02 \x01(\x08\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05\x65rror\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\"\x9e\x02\n\x0eScriptExecuted\x12\x11\n\tscript_id\x18\x01 \x01(\t\x12\x14\n\x0c\x65xecution_id\x18\x02 \x01(\t\x12\x0f\n\x07success\x18\x03 \x01(\x08\x12+\n\x08\x64uration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0eresource_usage\x18\x05 \x01(\x0b\x32\x1a.crucible.v1.ResourceUsage\x12*\n\x05state\x18\x06 \x01(\x0e\x32\x1b.crucible.v1.ExecutionState\x12\x33\n\nerror_kind\x18\x07 \x01(\x0e\x32\x1f.crucible.v1.ExecutionErrorKind\x12\x10\n\x08\x66unction\x18\x08 \x01(\t\"\xca\x01\n\x13HealthStatusChanged\x12\x12\n\nservice_id\x18\x01 \x01(\t\x12*\n\x06status\x18\x02 \x01(\x0e\x32\x1a.crucible.v1.ServiceStatus\x12-\n\ttimestamp\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0fprevious_status\x18\x04 \x01(\x0e\x32\x1a.crucible.v1.ServiceStatus\x12\x0f\n\x07message\x18\x05 \x01(\t\";\n\x10MigrationStarted\x12\x11\n\ttool_name\x18\x01 \x01(\t\x12\x14\n\x0cmigration_id\x18\x02 \x01(\t\"\xb2\x01\n\x12MigrationCompleted\x12\x11\n\ttool_name\x18\x01 \x01(\t\x12\x14\n\x0cmigration_id\x18\x02 \x01(\t\x12\x0f\n\x07success\x18\x03 \x01(\x08\x12\x13\n\x0bnew_tool_id\x18\x04 \x01(\t\x12+\n\x08\x64uration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08warnings\x18\x06 \x03(\t\x12\x0e\n\x06\x65rrors\x18\x07 \x03(\t\"\xc2\x01\n\x11ServiceRegistered\x12\x12\n\nservice_id\x18\x01 \x01(\t\x12\x14\n\x0cservice_type\x18\x02 \x01(\t\x12>\n\x08metadata\x18\x03 \x03(\x0b\x32,.crucible.v1.ServiceRegistered.MetadataEntry\x1a\x43\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.crucible.v1.Value:\x02\x38\x01\"9\n\x13ServiceUnregistered\x12\x12\n\nservice_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"9\n\x0cScriptCached\x12\x11\n\tscript_id\x18\x01 \x01(\t\x12\x16\n\x0e\x62ytecode_bytes\x18\x02 \x01(\x04\":\n\rScriptEvicted\x12\x11\n\tscript_id\x18\x01 \x01(\t\x12\x16\n\x0e\x62ytecode_bytes\x18\x02 \x01(\x04\"\x93\x01\n\x10\x45xecutionStarted\x12\x11\n\tscript_id\x18\x01 \x01(\t\x12\x14\n\x0c\x65xecution_id\x18\x02 \x01(\t\x12\x10\n\x08\x66unction\x18\x03 \x01(\t\x12\x10\n\x08\x64\x65tached\x18\x04 \x01(\x08\x12\x32\n\x0esecurity_level\x18\x05 \x01(\x0e\x32\x1a.crucible.v1.SecurityLevel\"M\n\x12\x45xecutionCancelled\x12\x11\n\tscript_id\x18\x01 \x01(\t\x12\x14\n\x0c\x65xecution_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"i\n\x11SecurityViolation\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x32\n\x0esecurity_level\x18\x03 \x01(\x0e\x32\x1a.crucible.v1.SecurityLevel\"2\n\rPolicyChanged\x12\x11\n\tpolicy_id\x18\x01 \x01(\t\x12\x0e\n\x06\x63hange\x18\x02 \x01(\t\"[\n\x14\x43onfigurationChanged\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\x0c\n\x04keys\x18\x02 \x03(\t\x12\x0e\n\x06origin\x18\x03 \x01(\t\x12\x14\n\x0crestart_keys\x18\x04 \x03(\t\"*\n\x06\x43ustom\x12 \n\x04\x64\x61ta\x18\x01 \x01(\x0b\x32\x12.crucible.v1.Value\"B\n\x0b\x45ventFilter\x12\r\n\x05types\x18\x01 \x03(\t\x12\x11\n\tscript_id\x18\x02 \x01(\t\x12\x11\n\tprincipal\x18\x03 \x01(\tBi\n\x13\x64\x65v.cruciblerune.v1P\x01ZBgithub.com/crucible-rune/crucible/clients/go/cruciblev1;cruciblev1\xaa\x02\x0b\x43rucible.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x63rucible/v1/event.proto\x12\x0b\x63rucible.v1\x1a\x17\x63rucible/v1/error.proto\x1a\x1b\x63rucible/v1/execution.proto\x1a\x1a\x63rucible/v1/security.proto\x1a\x1d\x63rucible/v1/server_info.proto\x1a\x17\x63rucible/v1/value.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbd\x08\n\x05\x45vent\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04type\x18\x04 \x01(\t\x12\x0e\n\x06source\x18\x05 \x01(\t\x12\x10\n\x08trace_id\x18\x06 \x01(\t\x12\x11\n\tprincipal\x18\x07 \x01(\t\x12\x11\n\tscript_id\x18\x08 \x01(\t\x12\x14\n\x0c\x65xecution_id\x18\t \x01(\t\x12\x36\n\x0fscript_compiled\x18\x14 \x01(\x0b\x32\x1b.crucible.v1.ScriptCompiledH\x00\x12\x36\n\x0fscript_executed\x18\x15 \x01(\x0b\x32\x1b.crucible.v1.ScriptExecutedH\x00\x12\x41\n\x15health_status_changed\x18\x16 \x01(\x0b\x32 .crucible.v1.HealthStatusChangedH\x00\x12:\n\x11migration_started\x18\x17 \x01(\x0b\x32\x1d.crucible.v1.MigrationStartedH\x00\x12>\n\x13migration_completed\x18\x18 \x01(\x0b\x32\x1f.crucible.v1.MigrationCompletedH\x00\x12<\n\x12service_registered\x18\x19 \x01(\x0b\x32\x1e.crucible.v1.ServiceRegisteredH\x00\x12@\n\x14service_unregistered\x18\x1a \x01(\x0b\x32 .crucible.v1.ServiceUnregisteredH\x00\x12\x32\n\rscript_cached\x18\x1b \x01(\x0b\x32\x19.crucible.v1.ScriptCachedH\x00\x12\x34\n\x0escript_evicted\x18\x1c \x01(\x0b\x32\x1a.crucible.v1.ScriptEvictedH\x00\x12:\n\x11\x65xecution_started\x18\x1d \x01(\x0b\x32\x1d.crucible.v1.ExecutionStartedH\x00\x12>\n\x13\x65xecution_cancelled\x18\x1e \x01(\x0b\x32\x1f.crucible.v1.ExecutionCancelledH\x00\x12<\n\x12security_violation\x18\x1f \x01(\x0b\x32\x1e.crucible.v1.SecurityViolationH\x00\x12\x34\n\x0epolicy_changed\x18  \x01(\x0b\x32\x1a.crucible.v1.PolicyChangedH\x00\x12\x42\n\x15\x63onfiguration_changed\x18! \x01(\x0b\x32!.crucible.v1.ConfigurationChangedH\x00\x12%\n\x06\x63ustom\x18\x32 \x01(\x0b\x32\x13.crucible.v1.CustomH\x00\x42\x06\n\x04kind\"p\n\x0eScriptCompiled\x12\x11\n\tscript_id\x18\x01 \x01(\t\x12\x0f\n\x07success\x18\x02 \x01(\x08\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05\x65rror\x18\x04 \x01(\t\"\x9e\x02\n\x0eScriptExecuted\x12\x11\n\tscript_id\x18\x01 \x01(\t\x12\x14\n\x0c\x65xecution_id\x18\x02 \x01(\t\x12\x0f\n\x07success\x18\x03 \x01(\x08\x12+\n\x08\x64uration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0eresource_usage\x18\x05 \x01(\x0b\x32\x1a.crucible.v1.ResourceUsage\x12*\n\x05state\x18\x06 \x01(\x0e\x32\x1b.crucible.v1.ExecutionState\x12\x33\n\nerror_kind\x18\x07 \x01(\x0e\x32\x1f.crucible.v1.ExecutionErrorKind\x12\x10\n\x08\x66unction\x18\x08 \x01(\t\"\xca\x01\n\x13HealthStatusChanged\x12\x12\n\nservice_id\x18\x01 \x01(\t\x12*\n\x06status\x18\x02 \x01(\x0e\x32\x1a.crucible.v1.ServiceStatus\x12-\n\ttimestamp\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0fprevious_status\x18\x04 \x01(\x0e\x32\x1a.crucible.v1.ServiceStatus\x12\x0f\n\x07message\x18\x05 \x01(\t\";\n\x10MigrationStarted\x12\x11\n\ttool_name\x18\x01 \x01(\t\x12\x14\n\x0cmigration_id\x18\x02 \x01(\t\"\xb2\x01\n\x12MigrationCompleted\x12\x11\n\ttool_name\x18\x01 \x01(\t\x12\x14\n\x0cmigration_id\x18\x02 \x01(\t\x12\x0f\n\x07success\x18\x03 \x01(\x08\x12\x13\n\x0bnew_tool_id\x18\x04 \x01(\t\x12+\n\x08\x64uration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08warnings\x18\x06 \x03(\t\x12\x0e\n\x06\x65rrors\x18\x07 \x03(\t\"\xc2\x01\n\x11ServiceRegistered\x12\x12\n\nservice_id\x18\x01 \x01(\t\x12\x14\n\x0cservice_type\x18\x02 \x01(\t\x12>\n\x08metadata\x18\x03 \x03(\x0b\x32,.crucible.v1.ServiceRegistered.MetadataEntry\x1a\x43\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.crucible.v1.Value:\x02\x38\x01\"9\n\x13ServiceUnregistered\x12\x12\n\nservice_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"9\n\x0cScriptCached\x12\x11\n\tscript_id\x18\x01 \x01(\t\x12\x16\n\x0e\x62ytecode_bytes\x18\x02 \x01(\x04\":\n\rScriptEvicted\x12\x11\n\tscript_id\x18\x01 \x01(\t\x12\x16\n\x0e\x62ytecode_bytes\x18\x02 \x01(\x04\"\x93\x01\n\x10\x45xecutionStarted\x12\x11\n\tscript_id\x18\x01 \x01(\t\x12\x14\n\x0c\x65xecution_id\x18\x02 \x01(\t\x12\x10\n\x08\x66unction\x18\x03 \x01(\t\x12\x10\n\x08\x64\x65tached\x18\x04 \x01(\x08\x12\x32\n\x0esecurity_level\x18\x05 \x01(\x0e\x32\x1a.crucible.v1.SecurityLevel\"M\n\x12\x45xecutionCancelled\x12\x11\n\tscript_id\x18\x01 \x01(\t\x12\x14\n\x0c\x65xecution_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"i\n\x11SecurityViolation\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x32\n\x0esecurity_level\x18\x03 \x01(\x0e\x32\x1a.crucible.v1.SecurityLevel\"2\n\rPolicyChanged\x12\x11\n\tpolicy_id\x18\x01 \x01(\t\x12\x0e\n\x06\x63hange\x18\x02 \x01(\t\"[\n\x14\x43onfigurationChanged\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\x0c\n\x04keys\x18\x02 \x03(\t\x12\x0e\n\x06origin\x18\x03 \x01(\t\x12\x14\n\x0crestart_keys\x18\x04 \x03(\t\"*\n\x06\x43ustom\x12 \n\x04\x64\x61ta\x18\x01 \x01(\x0b\x32\x12.crucible.v1.Value\"B\n\x0b\x45ventFilter\x12\r\n\x05types\x18\x01 \x03(\t\x12\x11\n\tscript_id\x18\x02 \x01(\t\x12\x11\n\tprincipal\x18\x03 \x01(\tBi\n\x13\x64\x65v.cruciblerune.v1P\x01ZBgithub.com/crucible-rune/crucible/clients/go/cruciblev1;cruciblev1\xaa\x02\x0b\x43rucible.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,37 +44,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVENT']._serialized_start=244
   _globals['_EVENT']._serialized_end=1329
   _globals['_SCRIPTCOMPILED']._serialized_start=1331
-  _globals['_SCRIPTCOMPILED']._serialized_end=1457
-  _globals['_SCRIPTEXECUTED']._serialized_start=1460
-  _globals['_SCRIPTEXECUTED']._serialized_end=1746
-  _globals['_HEALTHSTATUSCHANGED']._serialized_start=1749
-  _globals['_HEALTHSTATUSCHANGED']._serialized_end=1951
-  _globals['_MIGRATIONSTARTED']._serialized_start=1953
-  _globals['_MIGRATIONSTARTED']._serialized_end=2012
-  _globals['_MIGRATIONCOMPLETED']._serialized_start=2015
-  _globals['_MIGRATIONCOMPLETED']._serialized_end=2193
-  _globals['_SERVICEREGISTERED']._serialized_start=2196
-  _globals['_SERVICEREGISTERED']._serialized_end=2390
-  _globals['_SERVICEREGISTERED_METADATAENTRY']._serialized_start=2323
-  _globals['_SERVICEREGISTERED_METADATAENTRY']._serialized_end=2390
-  _globals['_SERVICEUNREGISTERED']._serialized_start=2392
-  _globals['_SERVICEUNREGISTERED']._serialized_end=2449
-  _globals['_SCRIPTCACHED']._serialized_start=2451
-  _globals['_SCRIPTCACHED']._serialized_end=2508
-  _globals['_SCRIPTEVICTED']._serialized_start=2510
-  _globals['_SCRIPTEVICTED']._serialized_end=2568
-  _globals['_EXECUTIONSTARTED']._serialized_start=2571
-  _globals['_EXECUTIONSTARTED']._serialized_end=2718
-  _globals['_EXECUTIONCANCELLED']._serialized_start=2720
-  _globals['_EXECUTIONCANCELLED']._serialized_end=2797
-  _globals['_SECURITYVIOLATION']._serialized_start=2799
-  _globals['_SECURITYVIOLATION']._serialized_end=2904
-  _globals['_POLICYCHANGED']._serialized_start=2906
-  _globals['_POLICYCHANGED']._serialized_end=2956
-  _globals['_CONFIGURATIONCHANGED']._serialized_start=2958
-  _globals['_CONFIGURATIONCHANGED']._serialized_end=3049
-  _globals['_CUSTOM']._serialized_start=3051
-  _globals['_CUSTOM']._serialized_end=3093
-  _globals['_EVENTFILTER']._serialized_start=3095
-  _globals['_EVENTFILTER']._serialized_end=3161
+  _globals['_SCRIPTCOMPILED']._serialized_end=1443
+  _globals['_SCRIPTEXECUTED']._serialized_start=1446
+  _globals['_SCRIPTEXECUTED']._serialized_end=1732
+  _globals['_HEALTHSTATUSCHANGED']._serialized_start=1735
+  _globals['_HEALTHSTATUSCHANGED']._serialized_end=1937
+  _globals['_MIGRATIONSTARTED']._serialized_start=1939
+  _globals['_MIGRATIONSTARTED']._serialized_end=1998
+  _globals['_MIGRATIONCOMPLETED']._serialized_start=2001
+  _globals['_MIGRATIONCOMPLETED']._serialized_end=2179
+  _globals['_SERVICEREGISTERED']._serialized_start=2182
+  _globals['_SERVICEREGISTERED']._serialized_end=2376
+  _globals['_SERVICEREGISTERED_METADATAENTRY']._serialized_start=2309
+  _globals['_SERVICEREGISTERED_METADATAENTRY']._serialized_end=2376
+  _globals['_SERVICEUNREGISTERED']._serialized_start=2378
+  _globals['_SERVICEUNREGISTERED']._serialized_end=2435
+  _globals['_SCRIPTCACHED']._serialized_start=2437
+  _globals['_SCRIPTCACHED']._serialized_end=2494
+  _globals['_SCRIPTEVICTED']._serialized_start=2496
+  _globals['_SCRIPTEVICTED']._serialized_end=2554
+  _globals['_EXECUTIONSTARTED']._serialized_start=2557
+  _globals['_EXECUTIONSTARTED']._serialized_end=2704
+  _globals['_EXECUTIONCANCELLED']._serialized_start=2706
+  _globals['_EXECUTIONCANCELLED']._serialized_end=2783
+  _globals['_SECURITYVIOLATION']._serialized_start=2785
+  _globals['_SECURITYVIOLATION']._serialized_end=2890
+  _globals['_POLICYCHANGED']._serialized_start=2892
+  _globals['_POLICYCHANGED']._serialized_end=2942
+  _globals['_CONFIGURATIONCHANGED']._serialized_start=2944
+  _globals['_CONFIGURATIONCHANGED']._serialized_end=3035
+  _globals['_CUSTOM']._serialized_start=3037
+  _globals['_CUSTOM']._serialized_end=3079
+  _globals['_EVENTFILTER']._serialized_start=3081
+  _globals['_EVENTFILTER']._serialized_end=3147
 # @@protoc_insertion_point(module_scope)

@@ -68,18 +68,16 @@ class Event(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., event_id: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., type: _Optional[str] = ..., source: _Optional[str] = ..., trace_id: _Optional[str] = ..., principal: _Optional[str] = ..., script_id: _Optional[str] = ..., execution_id: _Optional[str] = ..., script_compiled: _Optional[_Union[ScriptCompiled, _Mapping]] = ..., script_executed: _Optional[_Union[ScriptExecuted, _Mapping]] = ..., health_status_changed: _Optional[_Union[HealthStatusChanged, _Mapping]] = ..., migration_started: _Optional[_Union[MigrationStarted, _Mapping]] = ..., migration_completed: _Optional[_Union[MigrationCompleted, _Mapping]] = ..., service_registered: _Optional[_Union[ServiceRegistered, _Mapping]] = ..., service_unregistered: _Optional[_Union[ServiceUnregistered, _Mapping]] = ..., script_cached: _Optional[_Union[ScriptCached, _Mapping]] = ..., script_evicted: _Optional[_Union[ScriptEvicted, _Mapping]] = ..., execution_started: _Optional[_Union[ExecutionStarted, _Mapping]] = ..., execution_cancelled: _Optional[_Union[ExecutionCancelled, _Mapping]] = ..., security_violation: _Optional[_Union[SecurityViolation, _Mapping]] = ..., policy_changed: _Optional[_Union[PolicyChanged, _Mapping]] = ..., configuration_changed: _Optional[_Union[ConfigurationChanged, _Mapping]] = ..., custom: _Optional[_Union[Custom, _Mapping]] = ...) -> None: ...
 
 class ScriptCompiled(_message.Message):
-    __slots__ = ("script_id", "success", "duration", "error", "name")
+    __slots__ = ("script_id", "success", "duration", "error")
     SCRIPT_ID_FIELD_NUMBER: _ClassVar[int]
     SUCCESS_FIELD_NUMBER: _ClassVar[int]
     DURATION_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
-    NAME_FIELD_NUMBER: _ClassVar[int]
     script_id: str
     success: bool
     duration: _duration_pb2.Duration
     error: str
-    name: str
-    def __init__(self, script_id: _Optional[str] = ..., success: _Optional[bool] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., error: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+    def __init__(self, script_id: _Optional[str] = ..., success: _Optional[bool] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., error: _Optional[str] = ...) -> None: ...
 
 class ScriptExecuted(_message.Message):
     __slots__ = ("script_id", "execution_id", "success", "duration", "resource_usage", "state", "error_kind", "function")

@@ -27,7 +27,7 @@ from crucible.v1 import value_pb2 as crucible_dot_v1_dot_value__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63rucible/v1/event_service.proto\x12\x0b\x63rucible.v1\x1a\x17\x63rucible/v1/event.proto\x1a\x17\x63rucible/v1/value.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"u\n\x08NewEvent\x12\x0c\n\x04type\x18\x01 \x01(\t\x12 \n\x04\x64\x61ta\x18\x02 \x01(\x0b\x32\x12.crucible.v1.Value\x12\x10\n\x08\x65vent_id\x18\x03 \x01(\t\x12\x11\n\tscript_id\x18\x04 \x01(\t\x12\x14\n\x0c\x65xecution_id\x18\x05 \x01(\t\"4\n\x0b\x45mitRequest\x12%\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x15.crucible.v1.NewEvent\"9\n\x0c\x45mitResponse\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.crucible.v1.EmittedEvent\"C\n\x0c\x45mittedEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x0f\n\x07\x65xisted\x18\x03 \x01(\x08\"l\n\x10SubscribeRequest\x12(\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x18.crucible.v1.EventFilter\x12\x1b\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x04H\x00\x88\x01\x01\x42\x11\n\x0f_after_sequence\"\xe2\x01\n\x11SubscribeResponse\x12\x33\n\x07started\x18\x01 \x01(\x0b\x32 .crucible.v1.SubscriptionStartedH\x00\x12#\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x12.crucible.v1.EventH\x00\x12\x31\n\x06lagged\x18\x03 \x01(\x0b\x32\x1f.crucible.v1.SubscriptionLaggedH\x00\x12\x35\n\x08\x62ookmark\x18\x04 \x01(\x0b\x32!.crucible.v1.SubscriptionBookmarkH\x00\x42\t\n\x07message\"v\n\x13SubscriptionStarted\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x04\x12\x15\n\rlast_sequence\x18\x03 \x01(\x04\x12\x17\n\x0foldest_sequence\x18\x04 \x01(\x04\"<\n\x12SubscriptionLagged\x12\x0e\n\x06\x65vents\x18\x01 \x01(\x04\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x04\"(\n\x14SubscriptionBookmark\x12\x10\n\x08sequence\x18\x01 \x01(\x04\"-\n\x12UnsubscribeRequest\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\"\x15\n\x13UnsubscribeResponse\"\xcb\x01\n\x11ListEventsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12(\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x18.crucible.v1.EventFilter\x12\x31\n\rcreated_after\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Q\n\x12ListEventsResponse\x12\"\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x12.crucible.v1.Event\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xba\x02\n\x0c\x45ventService\x12;\n\x04\x45mit\x12\x18.crucible.v1.EmitRequest\x1a\x19.crucible.v1.EmitResponse\x12L\n\tSubscribe\x12\x1d.crucible.v1.SubscribeRequest\x1a\x1e.crucible.v1.SubscribeResponse0\x01\x12P\n\x0bUnsubscribe\x12\x1f.crucible.v1.UnsubscribeRequest\x1a .crucible.v1.UnsubscribeResponse\x12M\n\nListEvents\x12\x1e.crucible.v1.ListEventsRequest\x1a\x1f.crucible.v1.ListEventsResponseBi\n\x13\x64\x65v.cruciblerune.v1P\x01ZBgithub.com/crucible-rune/crucible/clients/go/cruciblev1;cruciblev1\xaa\x02\x0b\x43rucible.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63rucible/v1/event_service.proto\x12\x0b\x63rucible.v1\x1a\x17\x63rucible/v1/event.proto\x1a\x17\x63rucible/v1/value.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"u\n\x08NewEvent\x12\x0c\n\x04type\x18\x01 \x01(\t\x12 \n\x04\x64\x61ta\x18\x02 \x01(\x0b\x32\x12.crucible.v1.Value\x12\x10\n\x08\x65vent_id\x18\x03 \x01(\t\x12\x11\n\tscript_id\x18\x04 \x01(\t\x12\x14\n\x0c\x65xecution_id\x18\x05 \x01(\t\"4\n\x0b\x45mitRequest\x12%\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x15.crucible.v1.NewEvent\"9\n\x0c\x45mitResponse\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.crucible.v1.EmittedEvent\"C\n\x0c\x45mittedEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x0f\n\x07\x65xisted\x18\x03 \x01(\x08\"l\n\x10SubscribeRequest\x12(\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x18.crucible.v1.EventFilter\x12\x1b\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x04H\x00\x88\x01\x01\x42\x11\n\x0f_after_sequence\"\xe7\x01\n\x11SubscribeResponse\x12\x33\n\x07started\x18\x01 \x01(\x0b\x32 .crucible.v1.SubscriptionStartedH\x00\x12(\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x17.crucible.v1.EventBatchH\x00\x12\x31\n\x06lagged\x18\x03 \x01(\x0b\x32\x1f.crucible.v1.SubscriptionLaggedH\x00\x12\x35\n\x08\x62ookmark\x18\x04 \x01(\x0b\x32!.crucible.v1.SubscriptionBookmarkH\x00\x42\t\n\x07message\"0\n\nEventBatch\x12\"\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x12.crucible.v1.Event\"v\n\x13SubscriptionStarted\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x04\x12\x15\n\rlast_sequence\x18\x03 \x01(\x04\x12\x17\n\x0foldest_sequence\x18\x04 \x01(\x04\"<\n\x12SubscriptionLagged\x12\x0e\n\x06\x65vents\x18\x01 \x01(\x04\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x04\"(\n\x14SubscriptionBookmark\x12\x10\n\x08sequence\x18\x01 \x01(\x04\"-\n\x12UnsubscribeRequest\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\"\x15\n\x13UnsubscribeResponse\"\xcb\x01\n\x11ListEventsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12(\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x18.crucible.v1.EventFilter\x12\x31\n\rcreated_after\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Q\n\x12ListEventsResponse\x12\"\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x12.crucible.v1.Event\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xba\x02\n\x0c\x45ventService\x12;\n\x04\x45mit\x12\x18.crucible.v1.EmitRequest\x1a\x19.crucible.v1.EmitResponse\x12L\n\tSubscribe\x12\x1d.crucible.v1.SubscribeRequest\x1a\x1e.crucible.v1.SubscribeResponse0\x01\x12P\n\x0bUnsubscribe\x12\x1f.crucible.v1.UnsubscribeRequest\x1a .crucible.v1.UnsubscribeResponse\x12M\n\nListEvents\x12\x1e.crucible.v1.ListEventsRequest\x1a\x1f.crucible.v1.ListEventsResponseBi\n\x13\x64\x65v.cruciblerune.v1P\x01ZBgithub.com/crucible-rune/crucible/clients/go/cruciblev1;cruciblev1\xaa\x02\x0b\x43rucible.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,21 +46,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBSCRIBEREQUEST']._serialized_start=432
   _globals['_SUBSCRIBEREQUEST']._serialized_end=540
   _globals['_SUBSCRIBERESPONSE']._serialized_start=543
-  _globals['_SUBSCRIBERESPONSE']._serialized_end=769
-  _globals['_SUBSCRIPTIONSTARTED']._serialized_start=771
-  _globals['_SUBSCRIPTIONSTARTED']._serialized_end=889
-  _globals['_SUBSCRIPTIONLAGGED']._serialized_start=891
-  _globals['_SUBSCRIPTIONLAGGED']._serialized_end=951
-  _globals['_SUBSCRIPTIONBOOKMARK']._serialized_start=953
-  _globals['_SUBSCRIPTIONBOOKMARK']._serialized_end=993
-  _globals['_UNSUBSCRIBEREQUEST']._serialized_start=995
-  _globals['_UNSUBSCRIBEREQUEST']._serialized_end=1040
-  _globals['_UNSUBSCRIBERESPONSE']._serialized_start=1042
-  _globals['_UNSUBSCRIBERESPONSE']._serialized_end=1063
-  _globals['_LISTEVENTSREQUEST']._serialized_start=1066
-  _globals['_LISTEVENTSREQUEST']._serialized_end=1269
-  _globals['_LISTEVENTSRESPONSE']._serialized_start=1271
-  _globals['_LISTEVENTSRESPONSE']._serialized_end=1352
-  _globals['_EVENTSERVICE']._serialized_start=1355
-  _globals['_EVENTSERVICE']._serialized_end=1669
+  _globals['_SUBSCRIBERESPONSE']._serialized_end=774
+  _globals['_EVENTBATCH']._serialized_start=776
+  _globals['_EVENTBATCH']._serialized_end=824
+  _globals['_SUBSCRIPTIONSTARTED']._serialized_start=826
+  _globals['_SUBSCRIPTIONSTARTED']._serialized_end=944
+  _globals['_SUBSCRIPTIONLAGGED']._serialized_start=946
+  _globals['_SUBSCRIPTIONLAGGED']._serialized_end=1006
+  _globals['_SUBSCRIPTIONBOOKMARK']._serialized_start=1008
+  _globals['_SUBSCRIPTIONBOOKMARK']._serialized_end=1048
+  _globals['_UNSUBSCRIBEREQUEST']._serialized_start=1050
+  _globals['_UNSUBSCRIBEREQUEST']._serialized_end=1095
+  _globals['_UNSUBSCRIBERESPONSE']._serialized_start=1097
+  _globals['_UNSUBSCRIBERESPONSE']._serialized_end=1118
+  _globals['_LISTEVENTSREQUEST']._serialized_start=1121
+  _globals['_LISTEVENTSREQUEST']._serialized_end=1324
+  _globals['_LISTEVENTSRESPONSE']._serialized_start=1326
+  _globals['_LISTEVENTSRESPONSE']._serialized_end=1407
+  _globals['_EVENTSERVICE']._serialized_start=1410
+  _globals['_EVENTSERVICE']._serialized_end=1724
 # @@protoc_insertion_point(module_scope)

@@ -56,16 +56,22 @@ class SubscribeRequest(_message.Message):
     def __init__(self, filter: _Optional[_Union[_event_pb2.EventFilter, _Mapping]] = ..., after_sequence: _Optional[int] = ...) -> None: ...
 
 class SubscribeResponse(_message.Message):
-    __slots__ = ("started", "event", "lagged", "bookmark")
+    __slots__ = ("started", "batch", "lagged", "bookmark")
     STARTED_FIELD_NUMBER: _ClassVar[int]
-    EVENT_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
     LAGGED_FIELD_NUMBER: _ClassVar[int]
     BOOKMARK_FIELD_NUMBER: _ClassVar[int]
     started: SubscriptionStarted
-    event: _event_pb2.Event
+    batch: EventBatch
     lagged: SubscriptionLagged
     bookmark: SubscriptionBookmark
-    def __init__(self, started: _Optional[_Union[SubscriptionStarted, _Mapping]] = ..., event: _Optional[_Union[_event_pb2.Event, _Mapping]] = ..., lagged: _Optional[_Union[SubscriptionLagged, _Mapping]] = ..., bookmark: _Optional[_Union[SubscriptionBookmark, _Mapping]] = ...) -> None: ...
+    def __init__(self, started: _Optional[_Union[SubscriptionStarted, _Mapping]] = ..., batch: _Optional[_Union[EventBatch, _Mapping]] = ..., lagged: _Optional[_Union[SubscriptionLagged, _Mapping]] = ..., bookmark: _Optional[_Union[SubscriptionBookmark, _Mapping]] = ...) -> None: ...
+
+class EventBatch(_message.Message):
+    __slots__ = ("events",)
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]
+    def __init__(self, events: _Optional[_Iterable[_Union[_event_pb2.Event, _Mapping]]] = ...) -> None: ...
 
 class SubscriptionStarted(_message.Message):
     __slots__ = ("subscription_id", "after_sequence", "last_sequence", "oldest_sequence")

@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file crucible/v1/event_service.proto.
  */
 export const file_crucible_v1_event_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9jcnVjaWJsZS92MS9ldmVudF9zZXJ2aWNlLnByb3RvEgtjcnVjaWJsZS52MSJ1CghOZXdFdmVudBIMCgR0eXBlGAEgASgJEiAKBGRhdGEYAiABKAsyEi5jcnVjaWJsZS52MS5WYWx1ZRIQCghldmVudF9pZBgDIAEoCRIRCglzY3JpcHRfaWQYBCABKAkSFAoMZXhlY3V0aW9uX2lkGAUgASgJIjQKC0VtaXRSZXF1ZXN0EiUKBmV2ZW50cxgBIAMoCzIVLmNydWNpYmxlLnYxLk5ld0V2ZW50IjkKDEVtaXRSZXNwb25zZRIpCgZldmVudHMYASADKAsyGS5jcnVjaWJsZS52MS5FbWl0dGVkRXZlbnQiQwoMRW1pdHRlZEV2ZW50EhAKCGV2ZW50X2lkGAEgASgJEhAKCHNlcXVlbmNlGAIgASgEEg8KB2V4aXN0ZWQYAyABKAgibAoQU3Vic2NyaWJlUmVxdWVzdBIoCgZmaWx0ZXIYASABKAsyGC5jcnVjaWJsZS52MS5FdmVudEZpbHRlchIbCg5hZnRlcl9zZXF1ZW5jZRgCIAEoBEgAiAEBQhEKD19hZnRlcl9zZXF1ZW5jZSLiAQoRU3Vic2NyaWJlUmVzcG9uc2USMwoHc3RhcnRlZBgBIAEoCzIgLmNydWNpYmxlLnYxLlN1YnNjcmlwdGlvblN0YXJ0ZWRIABIjCgVldmVudBgCIAEoCzISLmNydWNpYmxlLnYxLkV2ZW50SAASMQoGbGFnZ2VkGAMgASgLMh8uY3J1Y2libGUudjEuU3Vic2NyaXB0aW9uTGFnZ2VkSAASNQoIYm9va21hcmsYBCABKAsyIS5jcnVjaWJsZS52MS5TdWJzY3JpcHRpb25Cb29rbWFya0gAQgkKB21lc3NhZ2UidgoTU3Vic2NyaXB0aW9uU3RhcnRlZBIXCg9zdWJzY3JpcHRpb25faWQYASABKAkSFgoOYWZ0ZXJfc2VxdWVuY2UYAiABKAQSFQoNbGFzdF9zZXF1ZW5jZRgDIAEoBBIXCg9vbGRlc3Rfc2VxdWVuY2UYBCABKAQiPAoSU3Vic2NyaXB0aW9uTGFnZ2VkEg4KBmV2ZW50cxgBIAEoBBIWCg5hZnRlcl9zZXF1ZW5jZRgCIAEoBCIoChRTdWJzY3JpcHRpb25Cb29rbWFyaxIQCghzZXF1ZW5jZRgBIAEoBCItChJVbnN1YnNjcmliZVJlcXVlc3QSFwoPc3Vic2NyaXB0aW9uX2lkGAEgASgJIhUKE1Vuc3Vic2NyaWJlUmVzcG9uc2UiywEKEUxpc3RFdmVudHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEigKBmZpbHRlchgDIAEoCzIYLmNydWNpYmxlLnYxLkV2ZW50RmlsdGVyEjEKDWNyZWF0ZWRfYWZ0ZXIYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmNyZWF0ZWRfYmVmb3JlGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJRChJMaXN0RXZlbnRzUmVzcG9uc2USIgoGZXZlbnRzGAEgAygLMhIuY3J1Y2libGUudjEuRXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJMroCCgxFdmVudFNlcnZpY2USOwoERW1pdBIYLmNydWNpYmxlLnYxLkVtaXRSZXF1ZXN0GhkuY3J1Y2libGUudjEuRW1pdFJlc3BvbnNlEkwKCVN1YnNjcmliZRIdLmNydWNpYmxlLnYxLlN1YnNjcmliZVJlcXVlc3QaHi5jcnVjaWJsZS52MS5TdWJzY3JpYmVSZXNwb25zZTABElAKC1Vuc3Vic2NyaWJlEh8uY3J1Y2libGUudjEuVW5zdWJzY3JpYmVSZXF1ZXN0GiAuY3J1Y2libGUudjEuVW5zdWJzY3JpYmVSZXNwb25zZRJNCgpMaXN0RXZlbnRzEh4uY3J1Y2libGUudjEuTGlzdEV2ZW50c1JlcXVlc3QaHy5jcnVjaWJsZS52MS5MaXN0RXZlbnRzUmVzcG9uc2VCaQoTZGV2LmNydWNpYmxlcnVuZS52MVABWkJnaXRodWIuY29tL2NydWNpYmxlLXJ1bmUvY3J1Y2libGUvY2xpZW50cy9nby9jcnVjaWJsZXYxO2NydWNpYmxldjGqAgtDcnVjaWJsZS5WMWIGcHJvdG8z", [file_crucible_v1_event, file_crucible_v1_value, file_google_protobuf_timestamp]);
+  fileDesc("Ch9jcnVjaWJsZS92MS9ldmVudF9zZXJ2aWNlLnByb3RvEgtjcnVjaWJsZS52MSJ1CghOZXdFdmVudBIMCgR0eXBlGAEgASgJEiAKBGRhdGEYAiABKAsyEi5jcnVjaWJsZS52MS5WYWx1ZRIQCghldmVudF9pZBgDIAEoCRIRCglzY3JpcHRfaWQYBCABKAkSFAoMZXhlY3V0aW9uX2lkGAUgASgJIjQKC0VtaXRSZXF1ZXN0EiUKBmV2ZW50cxgBIAMoCzIVLmNydWNpYmxlLnYxLk5ld0V2ZW50IjkKDEVtaXRSZXNwb25zZRIpCgZldmVudHMYASADKAsyGS5jcnVjaWJsZS52MS5FbWl0dGVkRXZlbnQiQwoMRW1pdHRlZEV2ZW50EhAKCGV2ZW50X2lkGAEgASgJEhAKCHNlcXVlbmNlGAIgASgEEg8KB2V4aXN0ZWQYAyABKAgibAoQU3Vic2NyaWJlUmVxdWVzdBIoCgZmaWx0ZXIYASABKAsyGC5jcnVjaWJsZS52MS5FdmVudEZpbHRlchIbCg5hZnRlcl9zZXF1ZW5jZRgCIAEoBEgAiAEBQhEKD19hZnRlcl9zZXF1ZW5jZSLnAQoRU3Vic2NyaWJlUmVzcG9uc2USMwoHc3RhcnRlZBgBIAEoCzIgLmNydWNpYmxlLnYxLlN1YnNjcmlwdGlvblN0YXJ0ZWRIABIoCgViYXRjaBgCIAEoCzIXLmNydWNpYmxlLnYxLkV2ZW50QmF0Y2hIABIxCgZsYWdnZWQYAyABKAsyHy5jcnVjaWJsZS52MS5TdWJzY3JpcHRpb25MYWdnZWRIABI1Cghib29rbWFyaxgEIAEoCzIhLmNydWNpYmxlLnYxLlN1YnNjcmlwdGlvbkJvb2ttYXJrSABCCQoHbWVzc2FnZSIwCgpFdmVudEJhdGNoEiIKBmV2ZW50cxgBIAMoCzISLmNydWNpYmxlLnYxLkV2ZW50InYKE1N1YnNjcmlwdGlvblN0YXJ0ZWQSFwoPc3Vic2NyaXB0aW9uX2lkGAEgASgJEhYKDmFmdGVyX3NlcXVlbmNlGAIgASgEEhUKDWxhc3Rfc2VxdWVuY2UYAyABKAQSFwoPb2xkZXN0X3NlcXVlbmNlGAQgASgEIjwKElN1YnNjcmlwdGlvbkxhZ2dlZBIOCgZldmVudHMYASABKAQSFgoOYWZ0ZXJfc2VxdWVuY2UYAiABKAQiKAoUU3Vic2NyaXB0aW9uQm9va21hcmsSEAoIc2VxdWVuY2UYASABKAQiLQoSVW5zdWJzY3JpYmVSZXF1ZXN0EhcKD3N1YnNjcmlwdGlvbl9pZBgBIAEoCSIVChNVbnN1YnNjcmliZVJlc3BvbnNlIssBChFMaXN0RXZlbnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIoCgZmaWx0ZXIYAyABKAsyGC5jcnVjaWJsZS52MS5FdmVudEZpbHRlchIxCg1jcmVhdGVkX2FmdGVyGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jcmVhdGVkX2JlZm9yZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUQoSTGlzdEV2ZW50c1Jlc3BvbnNlEiIKBmV2ZW50cxgBIAMoCzISLmNydWNpYmxlLnYxLkV2ZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCTK6AgoMRXZlbnRTZXJ2aWNlEjsKBEVtaXQSGC5jcnVjaWJsZS52MS5FbWl0UmVxdWVzdBoZLmNydWNpYmxlLnYxLkVtaXRSZXNwb25zZRJMCglTdWJzY3JpYmUSHS5jcnVjaWJsZS52MS5TdWJzY3JpYmVSZXF1ZXN0Gh4uY3J1Y2libGUudjEuU3Vic2NyaWJlUmVzcG9uc2UwARJQCgtVbnN1YnNjcmliZRIfLmNydWNpYmxlLnYxLlVuc3Vic2NyaWJlUmVxdWVzdBogLmNydWNpYmxlLnYxLlVuc3Vic2NyaWJlUmVzcG9uc2USTQoKTGlzdEV2ZW50cxIeLmNydWNpYmxlLnYxLkxpc3RFdmVudHNSZXF1ZXN0Gh8uY3J1Y2libGUudjEuTGlzdEV2ZW50c1Jlc3BvbnNlQmkKE2Rldi5jcnVjaWJsZXJ1bmUudjFQAVpCZ2l0aHViLmNvbS9jcnVjaWJsZS1ydW5lL2NydWNpYmxlL2NsaWVudHMvZ28vY3J1Y2libGV2MTtjcnVjaWJsZXYxqgILQ3J1Y2libGUuVjFiBnByb3RvMw", [file_crucible_v1_event, file_crucible_v1_value, file_google_protobuf_timestamp]);
 
 /**
  * An event that a client wants to have known. Sequence, time, source, principal and trace are the server's to say.
@@ -197,12 +197,12 @@ export type SubscribeResponse = Message<"crucible.v1.SubscribeResponse"> & {
     case: "started";
   } | {
     /**
-     * An event.
+     * Events in their order: one while they happen one by one, more when there are more to send.
      *
-     * @generated from field: crucible.v1.Event event = 2;
+     * @generated from field: crucible.v1.EventBatch batch = 2;
      */
-    value: Event;
-    case: "event";
+    value: EventBatch;
+    case: "batch";
   } | {
     /**
      * The subscriber is slow. Nothing is lost: what follows is read from the store.
@@ -228,6 +228,27 @@ export type SubscribeResponse = Message<"crucible.v1.SubscribeResponse"> & {
  */
 export const SubscribeResponseSchema: GenMessage<SubscribeResponse> = /*@__PURE__*/
   messageDesc(file_crucible_v1_event_service, 5);
+
+/**
+ * Some events of a subscription.
+ *
+ * @generated from message crucible.v1.EventBatch
+ */
+export type EventBatch = Message<"crucible.v1.EventBatch"> & {
+  /**
+   * At least one.
+   *
+   * @generated from field: repeated crucible.v1.Event events = 1;
+   */
+  events: Event[];
+};
+
+/**
+ * Describes the message crucible.v1.EventBatch.
+ * Use `create(EventBatchSchema)` to create a new message.
+ */
+export const EventBatchSchema: GenMessage<EventBatch> = /*@__PURE__*/
+  messageDesc(file_crucible_v1_event_service, 6);
 
 /**
  * A subscription begins.
@@ -269,7 +290,7 @@ export type SubscriptionStarted = Message<"crucible.v1.SubscriptionStarted"> & {
  * Use `create(SubscriptionStartedSchema)` to create a new message.
  */
 export const SubscriptionStartedSchema: GenMessage<SubscriptionStarted> = /*@__PURE__*/
-  messageDesc(file_crucible_v1_event_service, 6);
+  messageDesc(file_crucible_v1_event_service, 7);
 
 /**
  * The subscriber did not keep up with what happened.
@@ -297,7 +318,7 @@ export type SubscriptionLagged = Message<"crucible.v1.SubscriptionLagged"> & {
  * Use `create(SubscriptionLaggedSchema)` to create a new message.
  */
 export const SubscriptionLaggedSchema: GenMessage<SubscriptionLagged> = /*@__PURE__*/
-  messageDesc(file_crucible_v1_event_service, 7);
+  messageDesc(file_crucible_v1_event_service, 8);
 
 /**
  * All events of the filter up to here have been sent.
@@ -318,7 +339,7 @@ export type SubscriptionBookmark = Message<"crucible.v1.SubscriptionBookmark"> &
  * Use `create(SubscriptionBookmarkSchema)` to create a new message.
  */
 export const SubscriptionBookmarkSchema: GenMessage<SubscriptionBookmark> = /*@__PURE__*/
-  messageDesc(file_crucible_v1_event_service, 8);
+  messageDesc(file_crucible_v1_event_service, 9);
 
 /**
  * Asks to end a subscription.
@@ -339,7 +360,7 @@ export type UnsubscribeRequest = Message<"crucible.v1.UnsubscribeRequest"> & {
  * Use `create(UnsubscribeRequestSchema)` to create a new message.
  */
 export const UnsubscribeRequestSchema: GenMessage<UnsubscribeRequest> = /*@__PURE__*/
-  messageDesc(file_crucible_v1_event_service, 9);
+  messageDesc(file_crucible_v1_event_service, 10);
 
 /**
  * The subscription has ended.
@@ -354,7 +375,7 @@ export type UnsubscribeResponse = Message<"crucible.v1.UnsubscribeResponse"> & {
  * Use `create(UnsubscribeResponseSchema)` to create a new message.
  */
 export const UnsubscribeResponseSchema: GenMessage<UnsubscribeResponse> = /*@__PURE__*/
-  messageDesc(file_crucible_v1_event_service, 10);
+  messageDesc(file_crucible_v1_event_service, 11);
 
 /**
  * Asks for a page of events.
@@ -403,7 +424,7 @@ export type ListEventsRequest = Message<"crucible.v1.ListEventsRequest"> & {
  * Use `create(ListEventsRequestSchema)` to create a new message.
  */
 export const ListEventsRequestSchema: GenMessage<ListEventsRequest> = /*@__PURE__*/
-  messageDesc(file_crucible_v1_event_service, 11);
+  messageDesc(file_crucible_v1_event_service, 12);
 
 /**
  * A page of events.
@@ -431,7 +452,7 @@ export type ListEventsResponse = Message<"crucible.v1.ListEventsResponse"> & {
  * Use `create(ListEventsResponseSchema)` to create a new message.
  */
 export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PURE__*/
-  messageDesc(file_crucible_v1_event_service, 12);
+  messageDesc(file_crucible_v1_event_service, 13);
 
 /**
  * Tells what happened, in order, at least once, also to those who were away.

@@ -1,0 +1,188 @@
+"""The newest events in memory, from which subscribers are served; who falls behind reads the store.
+
+No subscriber has a queue: each has a position, so that one that does not read costs the others nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from itertools import islice
+
+import structlog
+
+from crucible_server.events import wire
+from crucible_server.store import EventBounds, EventPage, EventSelection, Store, StoredEvent, StoreError
+
+_MAX_EVENTS = 20_000
+_MAX_BYTES = 32 * 1024 * 1024
+_BATCH_EVENTS = 256
+_BATCH_BYTES = 256 * 1024
+# Groups may be told in another order than they committed in; one that is still missing then is read from the store.
+_GAP_SECONDS = 0.05
+
+log = structlog.get_logger()
+
+
+class Reader:
+    """A place in the feed. All events of the selection up to `position` have been read."""
+
+    def __init__(self, selection: EventSelection, position: int) -> None:
+        self.selection = selection
+        self.position = position
+        self.is_closed = False
+        self._woken: asyncio.Future[None] | None = None
+
+    def wake(self) -> None:
+        """Ends its waiting."""
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
+
+    def close(self) -> None:
+        """Has it read no more."""
+        self.is_closed = True
+        self.wake()
+
+    async def sleep(self) -> None:
+        """Waits until it is woken."""
+        self._woken = asyncio.get_running_loop().create_future()
+        try:
+            await self._woken
+        finally:
+            self._woken = None
+
+
+class Feed:
+    """Follows what the store commits. Used from one event loop."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._entries: deque[tuple[StoredEvent, bytes]] = deque()
+        self._bytes = 0
+        self._early: dict[int, list[StoredEvent]] = {}
+        self._gap_timer: asyncio.TimerHandle | None = None
+        self._filling: asyncio.Task[None] | None = None
+        self._idle: set[Reader] = set()
+        # One at a time: those who catch up leave a reader of the store to everybody else.
+        self._catching_up = asyncio.Semaphore(1)
+        self.last = 0
+        """The newest sequence number that is told."""
+
+    async def start(self) -> None:
+        """Begins where the store is. Raises StoreError."""
+        self.last = (await self._store.event_bounds()).newest
+        self._store.on_events = self._committed
+
+    async def stop(self) -> None:
+        """Follows no longer."""
+        self._store.on_events = lambda _: None
+        if self._gap_timer is not None:
+            self._gap_timer.cancel()
+        if self._filling is not None:
+            with contextlib.suppress(asyncio.CancelledError):
+                self._filling.cancel()
+                await self._filling
+
+    async def bounds(self) -> EventBounds:
+        """What is kept. Raises StoreError."""
+        bounds = await self._store.event_bounds()
+        return EventBounds(bounds.oldest, max(bounds.newest, self.last))
+
+    def holds(self, position: int) -> bool:
+        """Whether all that comes after a position is in memory."""
+        return position + len(self._entries) >= self.last
+
+    def take(self, reader: Reader) -> list[bytes]:
+        """The next events of a reader whose position is held, as parts of a batch; moves it on."""
+        skipped = len(self._entries) - (self.last - reader.position)
+        found: list[bytes] = []
+        size = 0
+        admits = reader.selection.admits
+        for event, entry in islice(self._entries, skipped, skipped + _BATCH_EVENTS):
+            if admits(event):
+                found.append(entry)
+                size += len(entry)
+            reader.position = event.sequence
+            if size > _BATCH_BYTES:
+                break
+        return found
+
+    async def read(self, reader: Reader) -> EventPage:
+        """The next events of a reader from the store; moves it on if they are kept still. Raises StoreError."""
+        async with self._catching_up:
+            page = await self._store.events_after(reader.selection, reader.position, _BATCH_EVENTS)
+        if reader.position + 1 >= page.bounds.oldest:
+            reader.position = page.position
+        return page
+
+    async def wait(self, reader: Reader) -> None:
+        """Waits until there is something for a reader that has read everything, or it is woken."""
+        self._idle.add(reader)
+        try:
+            await reader.sleep()
+        finally:
+            self._idle.discard(reader)
+
+    def _committed(self, events: list[StoredEvent]) -> None:
+        first = events[0].sequence
+        if first != self.last + 1:
+            if first > self.last:
+                self._early[first] = events
+                self._expect_gap()
+            return
+        self._append(events)
+        while (early := self._early.pop(self.last + 1, None)) is not None:
+            self._append(early)
+            events = events + early
+        self._wake(events)
+
+    def _append(self, events: list[StoredEvent]) -> None:
+        for event in events:
+            entry = wire.entry(event)
+            self._entries.append((event, entry))
+            self._bytes += len(entry)
+        self.last = events[-1].sequence
+        while len(self._entries) > _MAX_EVENTS or self._bytes > _MAX_BYTES:
+            _, entry = self._entries.popleft()
+            self._bytes -= len(entry)
+
+    def _wake(self, events: list[StoredEvent]) -> None:
+        for reader in list(self._idle):
+            if any(map(reader.selection.admits, events)):
+                self._idle.discard(reader)
+                reader.wake()
+            else:
+                # It had read everything before, and nothing of this is for it.
+                reader.position = max(reader.position, self.last)
+
+    def _expect_gap(self) -> None:
+        if self._gap_timer is None and self._filling is None:
+            self._gap_timer = asyncio.get_running_loop().call_later(_GAP_SECONDS, self._fill_later)
+
+    def _fill_later(self) -> None:
+        self._gap_timer = None
+        if self._early:
+            self._filling = asyncio.get_running_loop().create_task(self._fill())
+
+    async def look(self) -> None:
+        """Takes up what another process has stored. Raises StoreError."""
+        while True:
+            last = self.last
+            page = await self._store.events_after(None, last, _BATCH_EVENTS)
+            for event in page.events:
+                if event.sequence == self.last + 1:
+                    self._committed([event])
+            if self.last == last:
+                return
+
+    async def _fill(self) -> None:
+        try:
+            await self.look()
+            self._early = {first: events for first, events in self._early.items() if first > self.last}
+        except StoreError as error:
+            log.warning("events_delayed", reason=error.message)
+        finally:
+            self._filling = None
+            if self._early:
+                self._expect_gap()

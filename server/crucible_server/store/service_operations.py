@@ -1,0 +1,72 @@
+"""What the writer does to services: each takes its connection and one argument, within the group's transaction."""
+
+from __future__ import annotations
+
+import enum
+import sqlite3
+from typing import TypeAlias
+
+from . import service_statements as s
+from .event_records import ServiceRecord
+
+Registration: TypeAlias = tuple[ServiceRecord, int]
+"""(service, how many its tenant may have)"""
+
+_UPSERT = (s.UPSERT_SERVICE.sql, s.UPSERT_SERVICE.taker())
+
+
+class Registered(enum.Enum):
+    """What came of a registration."""
+
+    NEW = "new"
+    REPLACED = "replaced"
+    TAKEN = "taken"
+    """The id is that of another principal's service; nothing was changed."""
+    FULL = "full"
+    """The tenant has as many services as it may have; nothing was changed."""
+
+
+def register(connection: sqlite3.Connection, registration: Registration) -> Registered:
+    """Stores a service, or replaces the same principal's one of that id."""
+    service, most = registration
+    row = connection.execute(s.SELECT_SERVICE.sql, (service.tenant, service.service_id)).fetchone()
+    if row is not None and ServiceRecord(*row).principal != service.principal:
+        return Registered.TAKEN
+    if row is None and connection.execute(s.COUNT_OF_TENANT.sql, (service.tenant,)).fetchone()[0] >= most:
+        return Registered.FULL
+    sql, taker = _UPSERT
+    connection.execute(sql, taker(service))
+    return Registered.NEW if row is None else Registered.REPLACED
+
+
+def heartbeat(connection: sqlite3.Connection, beat: tuple[int, str, str, str]) -> int | None:
+    """Extends the lease of (now, tenant, service_id, principal); its end, or None when there is no such service."""
+    rows = connection.execute(s.EXTEND_LEASE.sql, beat).fetchall()
+    return int(rows[0][0]) if rows else None
+
+
+def unregister(connection: sqlite3.Connection, key: tuple[str, str, str]) -> ServiceRecord | None:
+    """Removes the service (tenant, service_id, principal); what it was, or None when there is no such service."""
+    tenant, service_id, principal = key
+    row = connection.execute(s.SELECT_SERVICE.sql, (tenant, service_id)).fetchone()
+    if row is None or (service := ServiceRecord(*row)).principal != principal:
+        return None
+    connection.execute(s.DELETE_SERVICE.sql, (tenant, service_id))
+    return service
+
+
+def set_status(connection: sqlite3.Connection, change: tuple[int, str, str, str, int]) -> bool:
+    """Notes (status, message) of the service (_, _, tenant, service_id, register_time); False when it is no news."""
+    status, message, tenant, service_id, register_time = change
+    values = (status, message, tenant, service_id, register_time, status)
+    return connection.execute(s.SET_STATUS.sql, values).rowcount == 1
+
+
+def expire(connection: sqlite3.Connection, now: int) -> list[ServiceRecord]:
+    """Removes the services whose leases have ended; what they were."""
+    return [ServiceRecord(*row) for row in connection.execute(s.DELETE_EXPIRED.sql, (now,)).fetchall()]
+
+
+def extend_all(connection: sqlite3.Connection, now: int) -> None:
+    """Gives every service but the servers themselves a whole lease from now on."""
+    connection.execute(s.EXTEND_ALL.sql, ("", now))
