@@ -30,6 +30,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from .discovery import DiscoveryConfig, HealthCheckConfig
 from .events import EventsConfig
 from .http import HttpConfig
 from .quantities import Bytes, Seconds
@@ -92,6 +93,8 @@ class ScriptEngineConfig(BaseModel):
     """For requests that name none."""
     resource_limits: ResourceLimitsConfig = ResourceLimitsConfig()
     http: HttpConfig = HttpConfig()
+    discovery: DiscoveryConfig = DiscoveryConfig()
+    health_check: HealthCheckConfig = HealthCheckConfig()
 
     @field_validator("max_cache_size")
     @classmethod

@@ -32,6 +32,9 @@ def register(connection: sqlite3.Connection, registration: Registration) -> Regi
     row = connection.execute(s.SELECT_SERVICE.sql, (service.tenant, service.service_id)).fetchone()
     if row is not None and ServiceRecord(*row).principal != service.principal:
         return Registered.TAKEN
+    # Everybody sees the servers themselves: nobody may be taken for one.
+    if service.tenant and connection.execute(s.SELECT_SERVICE.sql, ("", service.service_id)).fetchone() is not None:
+        return Registered.TAKEN
     if row is None and connection.execute(s.COUNT_OF_TENANT.sql, (service.tenant,)).fetchone()[0] >= most:
         return Registered.FULL
     sql, taker = _UPSERT
@@ -69,4 +72,4 @@ def expire(connection: sqlite3.Connection, now: int) -> list[ServiceRecord]:
 
 def extend_all(connection: sqlite3.Connection, now: int) -> None:
     """Gives every service but the servers themselves a whole lease from now on."""
-    connection.execute(s.EXTEND_ALL.sql, ("", now))
+    connection.execute(s.EXTEND_ALL.sql, (now, ""))
