@@ -29,6 +29,7 @@ class RunningServer:
     """Environment variables such as CRUCIBLE_GRACE_PERIOD."""
     user: int | None = None
     """User and group to run as, when the tests run as root."""
+    listen: str = "127.0.0.1:0"
     address: str = ""
     process: subprocess.Popen[str] | None = None
     log: list[str] = field(default_factory=list)
@@ -48,7 +49,7 @@ class RunningServer:
                 "crucible_server",
                 "serve",
                 "--listen",
-                "127.0.0.1:0",
+                self.listen,
                 "--data-dir",
                 str(self.data_dir),
             ],
