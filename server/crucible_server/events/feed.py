@@ -31,6 +31,8 @@ class Reader:
     def __init__(self, selection: EventSelection, position: int) -> None:
         self.selection = selection
         self.position = position
+        self.told = position
+        """What the subscriber can resume from, as far as it knows: the last that it was sent."""
         self.is_closed = False
         self._woken: asyncio.Future[None] | None = None
 
@@ -103,6 +105,7 @@ class Feed:
             if admits(event):
                 found.append(entry)
                 size += len(entry)
+                reader.told = event.sequence
             reader.position = event.sequence
             if size > _BATCH_BYTES:
                 break
@@ -114,6 +117,8 @@ class Feed:
             page = await self._store.events_after(reader.selection, reader.position, _BATCH_EVENTS)
         if reader.position + 1 >= page.bounds.oldest:
             reader.position = page.position
+            if page.events:
+                reader.told = page.events[-1].sequence
         return page
 
     async def wait(self, reader: Reader) -> None:

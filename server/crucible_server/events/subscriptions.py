@@ -26,8 +26,6 @@ class Subscription(Reader):
         super().__init__(selection, position)
         self.caller = caller
         self.subscription_id = f"sub-{secrets.token_hex(16)}"
-        self.told = position
-        """What the subscriber can resume from, as far as it knows."""
 
 
 class Subscriptions:
@@ -143,7 +141,6 @@ class Subscriptions:
                     raise expired(before, page.bounds.oldest)
                 entries = [wire.entry(event) for event in page]
             if entries:
-                subscription.told = subscription.position
                 yield wire.EncodedBatch(entries)
             else:
                 # Long stretches with nothing of the filter must not keep the event loop.
