@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
 import pytest
@@ -14,6 +15,9 @@ from crucible.v1 import event_service_pb2 as pb
 from crucible.v1.event_service_pb2_grpc import EventServiceStub
 from tests.lengths import LONG, TIMEOUT
 from tests.servers import RunningServer
+
+if TYPE_CHECKING:
+    from crucible.v1.event_service_pb2_grpc import EventServiceAsyncStub
 
 SUBSCRIBERS, EVENTS = (200, 50_000) if LONG else (40, 4_000)
 TYPES = [f"load.kind-{number}" for number in range(20)]
@@ -46,7 +50,7 @@ class Follower:
                 self.breaks += 1
                 await asyncio.sleep(self._luck.random() * 0.2)
 
-    async def _follow_once(self, stub: EventServiceStub) -> None:
+    async def _follow_once(self, stub: EventServiceAsyncStub) -> None:
         left = self._luck.randrange(1, 400) if self._restless else None
         request = pb.SubscribeRequest(filter=event_pb2.EventFilter(types=self.types), after_sequence=self.after)
         call = stub.Subscribe(request)
