@@ -158,7 +158,11 @@ class Scripts:
         is_new = is_stored and not compilation.cached
         if is_new and await self._store.name_script(grant.tenant, name, script, time.time_ns()):
             return
-        await self._store.put_script(self._record(source, grant, unit), None, name or None)
+        # Where it was deleted since it was compiled, it is stored anew, and told anew.
+        told = story.compiled(self._events, grant, script, 0.0, None)
+        await self._store.put_script(
+            self._record(source, grant, unit), None, name or None, lambda is_new: told if is_new else ()
+        )
         self._refer(grant, script)
 
     async def id_of_name(self, tenant: str, name: str, field: str) -> str:

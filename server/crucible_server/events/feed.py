@@ -21,6 +21,8 @@ _BATCH_EVENTS = 256
 _BATCH_BYTES = 256 * 1024
 # Groups may be told in another order than they committed in; one that is still missing then is read from the store.
 _GAP_SECONDS = 0.05
+# Topics that are no types: what has no filter by type, and all types that clients gave.
+_ANY, _CUSTOM = "", "*"
 
 log = structlog.get_logger()
 
@@ -34,6 +36,8 @@ class Reader:
         self.told = position
         """What the subscriber can resume from, as far as it knows: the last that it was sent."""
         self.is_closed = False
+        self.is_idle = False
+        """It waits, and has read everything that is for it."""
         self._woken: asyncio.Future[None] | None = None
 
     def wake(self) -> None:
@@ -65,7 +69,7 @@ class Feed:
         self._early: dict[int, list[StoredEvent]] = {}
         self._gap_timer: asyncio.TimerHandle | None = None
         self._filling: asyncio.Task[None] | None = None
-        self._idle: set[Reader] = set()
+        self._idle: dict[str, set[Reader]] = {}
         # One at a time: those who catch up leave a reader of the store to everybody else.
         self._catching_up = asyncio.Semaphore(1)
         self.last = 0
@@ -123,11 +127,21 @@ class Feed:
 
     async def wait(self, reader: Reader) -> None:
         """Waits until there is something for a reader that has read everything, or it is woken."""
-        self._idle.add(reader)
+        topics = _topics(reader.selection)
+        for topic in topics:
+            self._idle.setdefault(topic, set()).add(reader)
+        reader.is_idle = True
         try:
             await reader.sleep()
         finally:
-            self._idle.discard(reader)
+            for topic in topics:
+                self._idle[topic].discard(reader)
+                if not self._idle[topic]:
+                    del self._idle[topic]
+            if reader.is_idle:
+                # Nothing was for it, or it would have been woken for that.
+                reader.is_idle = False
+                reader.position = max(reader.position, self.last)
 
     def _committed(self, events: list[StoredEvent]) -> None:
         first = events[0].sequence
@@ -153,13 +167,15 @@ class Feed:
             self._bytes -= len(entry)
 
     def _wake(self, events: list[StoredEvent]) -> None:
-        for reader in list(self._idle):
-            if any(map(reader.selection.admits, events)):
-                self._idle.discard(reader)
-                reader.wake()
-            else:
-                # It had read everything before, and nothing of this is for it.
-                reader.position = max(reader.position, self.last)
+        # Only those who wait for such events are looked at, however many others there are.
+        topics = {topic for event in events for topic in (_ANY, event.type, _CUSTOM if event.event_id else _ANY)}
+        for topic in topics & self._idle.keys():
+            for reader in self._idle[topic]:
+                if reader.is_idle and any(map(reader.selection.admits, events)):
+                    # All before these was not for it.
+                    reader.is_idle = False
+                    reader.position = max(reader.position, events[0].sequence - 1)
+                    reader.wake()
 
     def _expect_gap(self) -> None:
         if self._gap_timer is None and self._filling is None:
@@ -191,3 +207,9 @@ class Feed:
             self._filling = None
             if self._early:
                 self._expect_gap()
+
+
+def _topics(selection: EventSelection) -> list[str]:
+    """By what a reader is found that waits for such events."""
+    topics = [*selection.types, *([_CUSTOM] if selection.has_custom else [])]
+    return topics or [_ANY]

@@ -168,7 +168,7 @@ class Subscriptions:
         while True:
             await asyncio.sleep(self._config.bookmark_interval)
             for subscription in list(self._open.values()):
-                if subscription.position > subscription.told:
+                if subscription.is_idle and self._feed.last > subscription.told:
                     subscription.wake()
 
 

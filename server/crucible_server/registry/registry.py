@@ -14,7 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 from crucible.v1 import event_pb2, registry_pb2, server_info_pb2
 from crucible.v1 import registry_service_pb2 as pb
 from crucible_server.config import DiscoveryConfig, HealthCheckConfig
-from crucible_server.errors import ErrorKind, ServiceError, invalid
+from crucible_server.errors import ErrorKind, ServiceError, invalid, unavailable
 from crucible_server.events.journal import EventSink
 from crucible_server.policy.principals import Caller
 from crucible_server.registry.infos import HealthUrl, check_id, check_info, health_check_of, lease_of, no_such_service
@@ -59,6 +59,7 @@ class Registry:
         self._changed = asyncio.Event()
         self._listings: dict[str, Listing] = {}
         self._watches = 0
+        self._is_stopping = False
         self._expiring: asyncio.Task[None] | None = None
         self.on_change: Callable[[], None] = lambda: None
         """Told when a service came, went or changed."""
@@ -69,7 +70,9 @@ class Registry:
         self._expiring = asyncio.get_running_loop().create_task(self._expire())
 
     async def stop(self) -> None:
-        """Expires no more leases."""
+        """Expires no more leases, and ends those who watch."""
+        self._is_stopping = True
+        self._changed.set()
         if self._expiring is not None:
             self._expiring.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -195,6 +198,8 @@ class Registry:
                     yield news, gone
                 known, is_first = states, False
                 await changed.wait()
+                if self._is_stopping:
+                    raise unavailable("the server is stopping; watch again")
         finally:
             self._watches -= 1
 

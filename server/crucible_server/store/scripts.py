@@ -9,7 +9,7 @@ from . import lists
 from . import script_operations as operations
 from . import script_statements as s
 from .base import OpenDatabase
-from .event_records import EventDraft
+from .event_operations import Drafts
 from .records import ScriptDeletion, ScriptQuery, ScriptRecord, ScriptStats, ScriptSummary, UnitRecord
 
 # What one transaction deletes at most: others wait for it.
@@ -21,7 +21,7 @@ class ScriptStore(OpenDatabase):
     """Scripts by (tenant, script_id); byte code by a key of its own."""
 
     async def put_script(
-        self, script: ScriptRecord, unit: UnitRecord | None, name: str | None, events: Sequence[EventDraft] = ()
+        self, script: ScriptRecord, unit: UnitRecord | None, name: str | None, events: Drafts = ()
     ) -> None:
         """Stores a script with its byte code, as this principal's, points the name at it, and tells, all or nothing.
 
