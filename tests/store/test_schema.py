@@ -15,6 +15,7 @@ from sqlalchemy import create_engine
 
 from crucible.v1 import execution_pb2, value_pb2
 from crucible_server.store import (
+    EventDraft,
     ExecutionQuery,
     ScriptQuery,
     ScriptStats,
@@ -165,6 +166,31 @@ async def test_a_store_of_the_second_revision_is_upgraded_with_its_rows(path: Pa
     found_tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     connection.close()
     assert found_tables == {*tables.metadata.tables, "alembic_version"}
+
+
+async def test_a_store_of_the_third_revision_gets_events_and_keeps_its_rows(path: Path, url: str) -> None:
+    path.parent.mkdir()
+    schema.upgrade(path, "0003")
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute(
+            "INSERT INTO scripts (tenant, script_id, principal, create_time, source_bytes, functions, source) "
+            "VALUES ('local', 'sha256', 'anna', ?, 6, x'', x'')",
+            (NOW,),
+        )
+        connection.execute("INSERT INTO settings VALUES ('unit_key_id', x'00')")
+    connection.close()
+    store = await Store.open(url)
+    try:
+        assert store.script_count == 1
+        assert await store.get_setting("unit_key_id") == b"\x00"
+        bounds = await store.event_bounds()
+        assert (bounds.oldest, bounds.newest) == (1, 0)
+        (event,) = await store.append_events([EventDraft("local", "script_compiled", "anna", "", NOW, None, b"")])
+        assert event.sequence == 1
+        assert await store.list_services(None) == []
+    finally:
+        await store.close()
 
 
 async def test_an_upgrade_that_fails_late_leaves_all_rows(path: Path, url: str) -> None:
