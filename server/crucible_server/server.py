@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 
 import grpc
@@ -11,34 +10,21 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 
-from crucible.v1 import registry_pb2
 from crucible.vm.v1 import zygote_pb2
 from crucible_server import __version__
-from crucible_server.api.event_service import SERVICE as EVENT_SERVICE
-from crucible_server.api.event_service import EventService
 from crucible_server.api.records import Presenter
 from crucible_server.api.reflection import add_reflection
-from crucible_server.api.registry_service import SERVICE as REGISTRY_SERVICE
-from crucible_server.api.registry_service import RegistryService
-from crucible_server.api.remote_registry import GrpcRegistry
 from crucible_server.api.script_service import SERVICE, ScriptService
 from crucible_server.capacity import raise_file_limit, shortages
-from crucible_server.config import HealthCheckConfig, ServerConfig
+from crucible_server.config import ServerConfig
 from crucible_server.engine import bounds
-from crucible_server.engine.engine import Engine, EngineSettings, Status, status_word
+from crucible_server.engine.engine import Engine, EngineSettings, Status
 from crucible_server.engine.keys import open_seal
 from crucible_server.engine.upkeep import Retention
 from crucible_server.errors import ErrorKind, ServiceError
-from crucible_server.events.emission import Emission
-from crucible_server.events.feed import Feed
-from crucible_server.events.retention import EventRetention
-from crucible_server.events.subscriptions import Subscriptions
+from crucible_server.operating import SERVICES, OperatingSide
 from crucible_server.policy.grants import Grants
-from crucible_server.registry.health import HealthChecks, Probe
-from crucible_server.registry.membership import SERVICE_TYPE, Membership
-from crucible_server.registry.probes import Probes
-from crucible_server.registry.registry import Registry
-from crucible_server.store import Store, StoreError
+from crucible_server.store import Store
 
 # For answers on their way; whoever watches the health would keep a longer one waiting to its end.
 _DRAIN_EXTRA = 1.0
@@ -63,12 +49,7 @@ class Server:
         self._engine: Engine | None = None
         self._grpc: grpc.aio.Server | None = None
         self._health: HealthServicer | None = None
-        self._feed: Feed | None = None
-        self._subscriptions: Subscriptions | None = None
-        self._event_retention: EventRetention | None = None
-        self._registry: Registry | None = None
-        self._health_checks: HealthChecks | None = None
-        self._membership: Membership | None = None
+        self._operating: OperatingSide | None = None
         self._closed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self.address = ""
@@ -145,16 +126,9 @@ class Server:
             default_level=grants.default_level,
         )
         ScriptService(engine, grants, presenter, config.grace_period).add_to(server)
-        self._feed = Feed(self._store)
-        self._subscriptions = Subscriptions(self._feed, config.events)
-        self._event_retention = EventRetention(self._store, config.events)
-        EventService(self._store, Emission(self._store, config.events), self._subscriptions).add_to(server)
-        discovery, health_check = script_engine.discovery, script_engine.health_check
-        probes = Probes(health_check, _grpc_probe)
-        self._registry = Registry(self._store, engine.events, discovery, health_check, probes.require)
-        self._health_checks = HealthChecks(self._registry, health_check, probes)
-        RegistryService(self._registry).add_to(server)
-        add_reflection(server, [SERVICE, EVENT_SERVICE, REGISTRY_SERVICE, health.SERVICE_NAME])
+        self._operating = OperatingSide(config, self._store, engine)
+        self._operating.add_to(server)
+        add_reflection(server, [SERVICE, *SERVICES, health.SERVICE_NAME])
         try:
             port = server.add_insecure_port(config.listen)
         except RuntimeError as error:
@@ -165,36 +139,13 @@ class Server:
         host = config.listen.rpartition(":")[0]
         self.address = f"{host}:{port}"
         engine.on_status = self._status_changed
-        await self._feed.start()
+        await self._operating.follow()
         await engine.start()
-        self._subscriptions.start()
-        self._event_retention.start()
         grants.set_available([module.name for module in engine.interpreter.ready.modules])
         self._grpc = server
-        await self._registry.start()
         await server.start()
-        self._health_checks.start()
-        self._membership = Membership(
-            self._registry, discovery, self._info(), {each: GrpcRegistry(each) for each in discovery.endpoints}
-        )
-        await self._membership.start()
+        await self._operating.join(self.address)
         log.info("server_ready", address=self.address, zygote_pid=engine.interpreter.zygote_pid)
-
-    def _info(self) -> registry_pb2.ServiceInfo:
-        """This server as it tells of itself to those who look for one."""
-        endpoint = self._config.engine.discovery.advertise or self.address
-        return registry_pb2.ServiceInfo(
-            service_id=self.engine.service_id,
-            service_type=SERVICE_TYPE,
-            version=__version__,
-            endpoint=endpoint,
-            health_check_url=f"grpc://{endpoint}/{SERVICE}",
-            metadata={
-                "security_level": self._config.engine.security_level,
-                "rune_version": self.engine.interpreter.ready.rune_version,
-                "max_concurrent_executions": str(self._config.max_concurrent_executions),
-            },
-        )
 
     def _status_changed(self, status: Status) -> None:
         task = asyncio.get_running_loop().create_task(self._publish(status))
@@ -206,11 +157,10 @@ class Server:
         serving = health_pb2.HealthCheckResponse.SERVING
         if status != Status.SERVICE_STATUS_HEALTHY:
             serving = health_pb2.HealthCheckResponse.NOT_SERVING
-        for name in (health.OVERALL_HEALTH, SERVICE, EVENT_SERVICE, REGISTRY_SERVICE):
+        for name in (health.OVERALL_HEALTH, SERVICE, *SERVICES):
             await self._health.set(name, serving)
-        if self._membership is not None:
-            with contextlib.suppress(StoreError):
-                await self._membership.set_status(status, f"the server is {status_word(status)}")
+        if self._operating is not None:
+            await self._operating.set_status(status)
 
     async def stop(self, grace: float | None = None) -> None:
         """Takes nothing new, lets what runs finish for `grace` seconds, ends the rest, leaves no process."""
@@ -218,22 +168,14 @@ class Server:
         try:
             if self._engine is not None and self._store is not None:
                 await self._engine.stop(seconds)
-            if self._membership is not None:
-                await self._membership.stop()
-            if self._health_checks is not None:
-                await self._health_checks.stop()
-            if self._registry is not None:
-                await self._registry.stop()
-            if self._subscriptions is not None:
-                await self._subscriptions.stop()
+            if self._operating is not None:
+                await self._operating.leave()
             if self._grpc is not None:
                 await self._grpc.stop(_DRAIN_EXTRA if seconds else 0)
             if self._tasks:
                 await asyncio.wait(self._tasks)
-            if self._event_retention is not None:
-                await self._event_retention.stop()
-            if self._feed is not None:
-                await self._feed.stop()
+            if self._operating is not None:
+                await self._operating.stop()
             if self._store is not None:
                 await self._store.close()
         finally:
@@ -243,10 +185,3 @@ class Server:
     async def wait_closed(self) -> None:
         """Returns once `stop` is done."""
         await self._closed.wait()
-
-
-def _grpc_probe(config: HealthCheckConfig) -> Probe:
-    # Only when a service wants it: it loads what dials.
-    from crucible_server.api.grpc_probe import GrpcProbe
-
-    return GrpcProbe(config)
