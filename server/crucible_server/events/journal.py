@@ -58,9 +58,9 @@ class Journal:
             principal=principal,
             script_id=script_id,
             execution_id=execution_id or getattr(kind, "execution_id", ""),
+            **{type_name: kind},  # type: ignore[arg-type]
         )
-        event.time.FromNanoseconds(now)
-        getattr(event, type_name).CopyFrom(kind)
+        event.time.seconds, event.time.nanos = divmod(now, 1_000_000_000)
         return EventDraft(tenant, type_name, principal, script_id, now, None, event.SerializeToString())
 
     async def tell(self, drafts: Sequence[EventDraft]) -> None:

@@ -19,8 +19,7 @@ def append_events(connection: sqlite3.Connection, drafts: Sequence[EventDraft]) 
     """Stores events under the next sequence numbers: without a gap, and in the order in which groups commit."""
     if not drafts:
         return []
-    ((last,),) = connection.execute(s.TAKE_SEQUENCES.sql, (len(drafts),)).fetchall()
-    first = last - len(drafts) + 1
+    first = _newest(connection) + 1
     stored = [
         StoredEvent(sequence, each.tenant, each.type, each.principal, each.script_id, each.event_id, each.data)
         for sequence, each in enumerate(drafts, first)
@@ -29,7 +28,8 @@ def append_events(connection: sqlite3.Connection, drafts: Sequence[EventDraft]) 
         (sequence, each.tenant, each.type, each.principal, each.script_id, each.time, each.event_id, each.data)
         for sequence, each in enumerate(drafts, first)
     ]
-    connection.executemany(s.INSERT_EVENT.sql, rows)
+    for row in rows:
+        connection.execute(s.INSERT_EVENT.sql, row)
     return stored
 
 
@@ -77,7 +77,7 @@ def expire_events(connection: sqlite3.Connection, expiry: tuple[int, int, int]) 
     (_, _, limit); returns their number.
     """
     before, keep, limit = expiry
-    ((newest,),) = connection.execute(s.SELECT_NEWEST.sql).fetchall()
+    newest = _newest(connection)
     count, last = 0, 0
     for sequence, time in connection.execute(s.SELECT_AGES.sql, (limit,)):
         if time >= before and sequence > newest - keep:
@@ -85,7 +85,17 @@ def expire_events(connection: sqlite3.Connection, expiry: tuple[int, int, int]) 
         count, last = count + 1, sequence
     if count:
         connection.execute(s.DELETE_UP_TO.sql, (last,))
+        # All may be gone now, and no number is given twice.
+        connection.execute(s.MOVE_POSITION.sql, (last,))
     return count
+
+
+def _newest(connection: sqlite3.Connection) -> int:
+    """The last sequence number that was given."""
+    # In two statements: the second sees what whoever held the lock has committed.
+    (deleted,) = connection.execute(s.LOCK_POSITION.sql).fetchone()
+    (last,) = connection.execute(s.SELECT_LAST.sql).fetchone()
+    return int(deleted) if last is None else max(int(last), int(deleted))
 
 
 def _as_stored(draft: EventDraft) -> StoredEvent:

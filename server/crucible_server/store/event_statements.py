@@ -13,14 +13,13 @@ from .sql import Statement, compiled, equals, fields
 _row = tuple(events.c[name] for name in fields(StoredEvent))
 _position = event_positions.c.position_id == literal_column("1")
 
-TAKE_SEQUENCES = compiled(
-    update(event_positions)
-    .where(_position)
-    .values(last_sequence=event_positions.c.last_sequence + bindparam("count"))
-    .returning(event_positions.c.last_sequence)
+LOCK_POSITION = compiled(select(event_positions.c.last_sequence).where(_position).with_for_update())
+"""The last sequence number that was deleted, at least; where several write, who reads it so is the only one."""
+MOVE_POSITION = compiled(
+    update(event_positions).where(_position).values(last_sequence=bindparam("last_sequence")), ("last_sequence",)
 )
-"""The last of `count` sequence numbers that are the caller's from now on, if it commits."""
-SELECT_NEWEST = compiled(select(event_positions.c.last_sequence).where(_position))
+SELECT_LAST = compiled(select(func.max(events.c.sequence)))
+SELECT_POSITION = compiled(select(event_positions.c.last_sequence).where(_position))
 SELECT_OLDEST = compiled(select(func.min(events.c.sequence)))
 INSERT_EVENT = compiled(events.insert(), events.columns.keys())
 SELECT_OF_ID = compiled(select(*_row).where(equals(events.c.tenant), equals(events.c.event_id)))

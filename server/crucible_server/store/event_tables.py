@@ -31,7 +31,8 @@ events = Table(
     ),
 )
 
-# One row. Its lock puts writers of one database in an order, in which they also commit.
+# One row: the last sequence number that was deleted. Where several servers write, its lock puts them in an order, in
+# which they also commit. It is not written for each event: that would be one more page for each commit.
 event_positions = Table(
     "event_positions",
     metadata,

@@ -92,9 +92,10 @@ class EventStore(OpenDatabase):
 
 
 def _bounds(connection: sqlite3.Connection) -> EventBounds:
-    (newest,) = connection.execute(s.SELECT_NEWEST.sql).fetchone()
+    (deleted,) = connection.execute(s.SELECT_POSITION.sql).fetchone()
     (oldest,) = connection.execute(s.SELECT_OLDEST.sql).fetchone()
-    return EventBounds(newest + 1 if oldest is None else oldest, newest)
+    (last,) = connection.execute(s.SELECT_LAST.sql).fetchone()
+    return EventBounds(deleted + 1, deleted) if oldest is None else EventBounds(oldest, last)
 
 
 def _select(

@@ -1,4 +1,4 @@
-"""Events, with the counter that numbers them, and registered services."""
+"""Events, the place up to which they have been deleted, and registered services."""
 
 from __future__ import annotations
 
