@@ -102,6 +102,10 @@ class Server:
             cache_bytes=script_engine.max_cache_bytes,
             retention=retention,
             http=script_engine.http,
+            isolation=config.isolation,
+            require_isolation=config.require_isolation,
+            allow_development=config.allow_development,
+            files=script_engine.files,
         )
         self._engine = engine = Engine(settings, self._store, seal)
         server = grpc.aio.server(
@@ -142,6 +146,8 @@ class Server:
         await self._operating.follow()
         await engine.start()
         grants.set_available([module.name for module in engine.interpreter.ready.modules])
+        if engine.no_development:
+            grants.refuse_development(engine.no_development)
         self._grpc = server
         await server.start()
         await self._operating.join(self.address)

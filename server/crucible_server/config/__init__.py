@@ -2,7 +2,9 @@
 
 from .discovery import DiscoveryConfig, HealthCheckConfig
 from .events import EventsConfig
+from .files import FilesConfig
 from .http import HttpConfig
+from .isolation import IsolationConfig
 from .load import ConfigError, load_config
 from .models import ResourceLimitsConfig, ScriptEngineConfig, ServerConfig
 
@@ -10,8 +12,10 @@ __all__ = [
     "ConfigError",
     "DiscoveryConfig",
     "EventsConfig",
+    "FilesConfig",
     "HealthCheckConfig",
     "HttpConfig",
+    "IsolationConfig",
     "ResourceLimitsConfig",
     "ScriptEngineConfig",
     "ServerConfig",
