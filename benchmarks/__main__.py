@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import engine, spares, stores
+from benchmarks import engine, events, spares, stores
 from benchmarks.rows import Row, machine, report, row
 from benchmarks.service import SMALL, ServiceBench, paired, thousand_functions, throughput, timed
 from crucible_server.config import load_config
@@ -88,6 +88,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         rows += spares.rows(Path(folder), max(rounds // 20, 20))
         rows += stores.rows(Path(folder), rounds)
+    with tempfile.TemporaryDirectory() as folder:
+        rows += events.rows(Path(folder), rounds, seconds)
     is_met = report(rows, options.out, {"rounds": rounds, **machine()})
     return 0 if is_met or not options.strict else 1
 

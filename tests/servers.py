@@ -33,6 +33,7 @@ class RunningServer:
     """User and group to run as, when the tests run as root."""
     wrapper: Sequence[str] = ()
     """A program that prepares something and then executes the command that follows."""
+    listen: str = "127.0.0.1:0"
     address: str = ""
     process: subprocess.Popen[str] | None = None
     log: list[str] = field(default_factory=list)
@@ -55,7 +56,7 @@ class RunningServer:
                 "crucible_server",
                 "serve",
                 "--listen",
-                "127.0.0.1:0",
+                self.listen,
                 "--data-dir",
                 str(self.data_dir),
             ],

@@ -23,6 +23,7 @@ from crucible_server.engine.keys import open_seal
 from crucible_server.engine.storage import open_store
 from crucible_server.engine.upkeep import Retention
 from crucible_server.errors import ErrorKind, ServiceError
+from crucible_server.operating import SERVICES, OperatingSide
 from crucible_server.policy.grants import Grants
 from crucible_server.store import Store
 
@@ -49,6 +50,7 @@ class Server:
         self._engine: Engine | None = None
         self._grpc: grpc.aio.Server | None = None
         self._health: HealthServicer | None = None
+        self._operating: OperatingSide | None = None
         self._closed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self.address = ""
@@ -129,7 +131,9 @@ class Server:
             default_level=grants.default_level,
         )
         ScriptService(engine, grants, presenter, config.grace_period).add_to(server)
-        add_reflection(server, [SERVICE, health.SERVICE_NAME])
+        self._operating = OperatingSide(config, self._store, engine)
+        self._operating.add_to(server)
+        add_reflection(server, [SERVICE, *SERVICES, health.SERVICE_NAME])
         try:
             port = server.add_insecure_port(config.listen)
         except RuntimeError as error:
@@ -140,12 +144,14 @@ class Server:
         host = config.listen.rpartition(":")[0]
         self.address = f"{host}:{port}"
         engine.on_status = self._status_changed
+        await self._operating.follow()
         await engine.start()
         grants.set_available([module.name for module in engine.interpreter.ready.modules])
         if engine.no_development:
             grants.refuse_development(engine.no_development)
         self._grpc = server
         await server.start()
+        await self._operating.join(self.address)
         log.info("server_ready", address=self.address, zygote_pid=engine.interpreter.zygote_pid)
 
     def _status_changed(self, status: Status) -> None:
@@ -158,8 +164,10 @@ class Server:
         serving = health_pb2.HealthCheckResponse.SERVING
         if status != Status.SERVICE_STATUS_HEALTHY:
             serving = health_pb2.HealthCheckResponse.NOT_SERVING
-        for name in (health.OVERALL_HEALTH, SERVICE):
+        for name in (health.OVERALL_HEALTH, SERVICE, *SERVICES):
             await self._health.set(name, serving)
+        if self._operating is not None:
+            await self._operating.set_status(status)
 
     async def stop(self, grace: float | None = None) -> None:
         """Takes nothing new, lets what runs finish for `grace` seconds, ends the rest, leaves no process."""
@@ -167,10 +175,14 @@ class Server:
         try:
             if self._engine is not None and self._store is not None:
                 await self._engine.stop(seconds)
+            if self._operating is not None:
+                await self._operating.leave()
             if self._grpc is not None:
                 await self._grpc.stop(_DRAIN_EXTRA if seconds else 0)
             if self._tasks:
                 await asyncio.wait(self._tasks)
+            if self._operating is not None:
+                await self._operating.stop()
             if self._store is not None:
                 await self._store.close()
         finally:

@@ -17,6 +17,7 @@ from tests.servers import RunningServer, children_of
 
 LOOP = 'pub fn main() { println!("up"); loop {} }'
 MIB = 1024 * 1024
+SERVICES = tuple(f"crucible.v1.{name}Service" for name in ("Script", "Event", "Registry"))
 TIMEOUT = 30.0
 
 
@@ -154,4 +155,4 @@ def test_reflection_lists_exactly_what_is_served(server: RunningServer, service:
         call = channel.stream_stream(f"/{service}/ServerReflectionInfo", None, None)
         (reply,) = call(iter([request(list_services="").SerializeToString()]), timeout=TIMEOUT)
     listed = {entry.name for entry in response.FromString(reply).list_services_response.service}
-    assert listed == {"crucible.v1.ScriptService", "grpc.health.v1.Health", *REFLECTION_SERVICES}
+    assert listed == {*SERVICES, "grpc.health.v1.Health", *REFLECTION_SERVICES}

@@ -31,6 +31,8 @@ def test_it_lists_the_services(grpcurl: Run) -> None:
     assert done.returncode == 0, done.stderr
     assert {
         SERVICE,
+        "crucible.v1.EventService",
+        "crucible.v1.RegistryService",
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",
@@ -139,3 +141,52 @@ def test_it_lists_names_and_deletes_by_hand(grpcurl: Run) -> None:
     assert call("DeleteScript", script_id=script_id) == {}
     gone = grpcurl(f"{SERVICE}/GetScript", flags=("-d", json.dumps({"script_id": script_id})))
     assert "SCRIPT_NOT_FOUND" in gone.stderr
+
+
+def objects(text: str) -> list[dict[str, Any]]:
+    """The JSON objects that are printed one after the other."""
+    decoder, found, rest = json.JSONDecoder(), [], text.lstrip()
+    while rest:
+        message, end = decoder.raw_decode(rest)
+        found.append(message)
+        rest = rest[end:].lstrip()
+    return found
+
+
+def test_it_emits_follows_and_lists_events(grpcurl: Run) -> None:
+    kind = f"grpcurl.{uuid.uuid4().hex}"
+    service = "crucible.v1.EventService"
+    events = [{"type": kind, "data": {"int_value": number}} for number in range(3)]
+    emitted = grpcurl(f"{service}/Emit", flags=("-d", json.dumps({"events": events})))
+    assert emitted.returncode == 0, emitted.stderr
+    sequences = [event["sequence"] for event in json.loads(emitted.stdout)["events"]]
+    request = {"filter": {"types": [kind]}, "after_sequence": str(int(sequences[0]) - 1)}
+    # It follows until its time is up.
+    followed = grpcurl(f"{service}/Subscribe", flags=("-max-time", "3", "-d", json.dumps(request)))
+    started, *batches = objects(followed.stdout)
+    assert started["started"]["subscriptionId"].startswith("sub-")
+    told = [event for message in batches if "batch" in message for event in message["batch"]["events"]]
+    assert [event["sequence"] for event in told] == sequences
+    assert [event["custom"]["data"]["intValue"] for event in told] == ["0", "1", "2"]
+    listed = grpcurl(f"{service}/ListEvents", flags=("-d", json.dumps({"filter": {"types": [kind]}})))
+    assert [event["sequence"] for event in json.loads(listed.stdout)["events"]] == sequences[::-1]
+    wrong = grpcurl(f"{service}/Subscribe", flags=("-d", json.dumps({"filter": {"types": ["script_compild"]}})))
+    assert "script_compiled" in wrong.stderr
+
+
+def test_it_registers_finds_and_takes_back_a_service(grpcurl: Run) -> None:
+    service, name = "crucible.v1.RegistryService", uuid.uuid4().hex
+
+    def call(method: str, **request: Any) -> dict[str, Any]:
+        done = grpcurl(f"{service}/{method}", flags=("-d", json.dumps(request)))
+        assert done.returncode == 0, done.stderr
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
+
+    info = {"service_id": name, "service_type": name, "endpoint": "10.0.0.5:80", "metadata": {"zone": "a"}}
+    assert call("RegisterService", service=info, lease="20s")["service"]["lease"] == "20s"
+    assert "leaseExpireTime" in call("Heartbeat", service_id=name)
+    (found,) = call("DiscoverServices", filter={"service_type": name, "healthy_only": True})["services"]
+    assert found["info"]["metadata"] == {"zone": "a"}
+    assert call("UnregisterService", service_id=name) == {}
+    assert call("DiscoverServices", filter={"service_type": name}) == {}

@@ -14,6 +14,7 @@ from sqlalchemy import create_engine
 
 from crucible.v1 import execution_pb2, value_pb2
 from crucible_server.store import (
+    EventDraft,
     ExecutionQuery,
     ScriptQuery,
     ScriptStats,
@@ -146,6 +147,28 @@ async def test_a_store_of_the_second_revision_is_upgraded_with_its_rows(database
     finally:
         await store.close()
     assert database.tables() == {*tables.metadata.tables, "alembic_version"}
+
+
+@pytest.mark.empty_database
+async def test_a_store_of_the_third_revision_gets_events_and_keeps_its_rows(database: StoreDatabase, url: str) -> None:
+    database.upgrade("0003")
+    database.change(
+        "INSERT INTO scripts (tenant, script_id, principal, create_time, source_bytes, functions, source) "
+        "VALUES ('local', 'sha256', 'anna', ?, 6, ?, ?)",
+        *(NOW, b"", b""),
+    )
+    database.change("INSERT INTO settings VALUES ('unit_key_id', ?)", b"\x00")
+    store = await Store.open(url)
+    try:
+        assert store.script_count == 1
+        assert await store.get_setting("unit_key_id") == b"\x00"
+        bounds = await store.event_bounds()
+        assert (bounds.oldest, bounds.newest) == (1, 0)
+        (event,) = await store.append_events([EventDraft("local", "script_compiled", "anna", "", NOW, None, b"")])
+        assert event.sequence == 1
+        assert await store.list_services(None) == []
+    finally:
+        await store.close()
 
 
 @pytest.mark.empty_database

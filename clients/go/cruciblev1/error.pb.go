@@ -60,6 +60,14 @@ const (
 	ErrorKind_ERROR_KIND_UNIMPLEMENTED ErrorKind = 15
 	// The execution has not ended, so that it cannot be deleted. FAILED_PRECONDITION.
 	ErrorKind_ERROR_KIND_EXECUTION_UNFINISHED ErrorKind = 16
+	// Events after the one to resume from have been deleted. OUT_OF_RANGE, with the `oldest_sequence` in the metadata.
+	ErrorKind_ERROR_KIND_EVENTS_EXPIRED ErrorKind = 20
+	// The caller has no such subscription. NOT_FOUND.
+	ErrorKind_ERROR_KIND_SUBSCRIPTION_NOT_FOUND ErrorKind = 21
+	// The event id is taken by another event. ALREADY_EXISTS.
+	ErrorKind_ERROR_KIND_EVENT_EXISTS ErrorKind = 22
+	// The service id is taken by a service of another principal. ALREADY_EXISTS.
+	ErrorKind_ERROR_KIND_SERVICE_EXISTS ErrorKind = 23
 )
 
 // Enum value maps for ErrorKind.
@@ -82,25 +90,33 @@ var (
 		14: "ERROR_KIND_UNAVAILABLE",
 		15: "ERROR_KIND_UNIMPLEMENTED",
 		16: "ERROR_KIND_EXECUTION_UNFINISHED",
+		20: "ERROR_KIND_EVENTS_EXPIRED",
+		21: "ERROR_KIND_SUBSCRIPTION_NOT_FOUND",
+		22: "ERROR_KIND_EVENT_EXISTS",
+		23: "ERROR_KIND_SERVICE_EXISTS",
 	}
 	ErrorKind_value = map[string]int32{
-		"ERROR_KIND_UNSPECIFIED":          0,
-		"ERROR_KIND_EXECUTION_ERROR":      1,
-		"ERROR_KIND_COMPILATION_ERROR":    2,
-		"ERROR_KIND_CONFIGURATION_ERROR":  3,
-		"ERROR_KIND_VALIDATION_ERROR":     4,
-		"ERROR_KIND_SECURITY_VIOLATION":   5,
-		"ERROR_KIND_RESOURCE_EXCEEDED":    6,
-		"ERROR_KIND_TIMEOUT":              7,
-		"ERROR_KIND_SERVICE_NOT_FOUND":    8,
-		"ERROR_KIND_SCRIPT_NOT_FOUND":     9,
-		"ERROR_KIND_MIGRATION_ERROR":      10,
-		"ERROR_KIND_INTERNAL_ERROR":       11,
-		"ERROR_KIND_EXECUTION_NOT_FOUND":  12,
-		"ERROR_KIND_EXECUTION_EXISTS":     13,
-		"ERROR_KIND_UNAVAILABLE":          14,
-		"ERROR_KIND_UNIMPLEMENTED":        15,
-		"ERROR_KIND_EXECUTION_UNFINISHED": 16,
+		"ERROR_KIND_UNSPECIFIED":            0,
+		"ERROR_KIND_EXECUTION_ERROR":        1,
+		"ERROR_KIND_COMPILATION_ERROR":      2,
+		"ERROR_KIND_CONFIGURATION_ERROR":    3,
+		"ERROR_KIND_VALIDATION_ERROR":       4,
+		"ERROR_KIND_SECURITY_VIOLATION":     5,
+		"ERROR_KIND_RESOURCE_EXCEEDED":      6,
+		"ERROR_KIND_TIMEOUT":                7,
+		"ERROR_KIND_SERVICE_NOT_FOUND":      8,
+		"ERROR_KIND_SCRIPT_NOT_FOUND":       9,
+		"ERROR_KIND_MIGRATION_ERROR":        10,
+		"ERROR_KIND_INTERNAL_ERROR":         11,
+		"ERROR_KIND_EXECUTION_NOT_FOUND":    12,
+		"ERROR_KIND_EXECUTION_EXISTS":       13,
+		"ERROR_KIND_UNAVAILABLE":            14,
+		"ERROR_KIND_UNIMPLEMENTED":          15,
+		"ERROR_KIND_EXECUTION_UNFINISHED":   16,
+		"ERROR_KIND_EVENTS_EXPIRED":         20,
+		"ERROR_KIND_SUBSCRIPTION_NOT_FOUND": 21,
+		"ERROR_KIND_EVENT_EXISTS":           22,
+		"ERROR_KIND_SERVICE_EXISTS":         23,
 	}
 )
 
@@ -477,7 +493,7 @@ const file_crucible_v1_error_proto_rawDesc = "" +
 	"\bfunction\x18\x01 \x01(\tR\bfunction\x12\x12\n" +
 	"\x04file\x18\x02 \x01(\tR\x04file\x12\x12\n" +
 	"\x04line\x18\x03 \x01(\rR\x04line\x12\x16\n" +
-	"\x06column\x18\x04 \x01(\rR\x06column*\xb1\x04\n" +
+	"\x06column\x18\x04 \x01(\rR\x06column*\xb3\x05\n" +
 	"\tErrorKind\x12\x1a\n" +
 	"\x16ERROR_KIND_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_KIND_EXECUTION_ERROR\x10\x01\x12 \n" +
@@ -496,7 +512,11 @@ const file_crucible_v1_error_proto_rawDesc = "" +
 	"\x1bERROR_KIND_EXECUTION_EXISTS\x10\r\x12\x1a\n" +
 	"\x16ERROR_KIND_UNAVAILABLE\x10\x0e\x12\x1c\n" +
 	"\x18ERROR_KIND_UNIMPLEMENTED\x10\x0f\x12#\n" +
-	"\x1fERROR_KIND_EXECUTION_UNFINISHED\x10\x10*\xad\x06\n" +
+	"\x1fERROR_KIND_EXECUTION_UNFINISHED\x10\x10\x12\x1d\n" +
+	"\x19ERROR_KIND_EVENTS_EXPIRED\x10\x14\x12%\n" +
+	"!ERROR_KIND_SUBSCRIPTION_NOT_FOUND\x10\x15\x12\x1b\n" +
+	"\x17ERROR_KIND_EVENT_EXISTS\x10\x16\x12\x1d\n" +
+	"\x19ERROR_KIND_SERVICE_EXISTS\x10\x17*\xad\x06\n" +
 	"\x12ExecutionErrorKind\x12$\n" +
 	" EXECUTION_ERROR_KIND_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cEXECUTION_ERROR_KIND_RUNTIME\x10\x01\x12\x1e\n" +

@@ -9,12 +9,16 @@
 """
 
 from crucible.aio import AsyncClient, AsyncStream
+from crucible.aio_events import AsyncServiceWatch, AsyncSubscription
 from crucible.client import Client, Stream
+from crucible.client_events import ServiceWatch, Subscription
 from crucible.errors import (
     CallTimeout,
     CompilationError,
     ConfigurationError,
     CrucibleError,
+    EventExists,
+    EventsExpired,
     ExecutionAborted,
     ExecutionExists,
     ExecutionFailed,
@@ -26,11 +30,14 @@ from crucible.errors import (
     ResourceExceeded,
     ScriptNotFound,
     SecurityViolation,
+    ServiceExists,
     ServiceNotFound,
+    SubscriptionNotFound,
     Unavailable,
     Unimplemented,
     ValidationError,
 )
+from crucible.events import Emitted, Event, NewEvent
 from crucible.requests import Limits, State
 from crucible.results import (
     Compilation,
@@ -47,11 +54,14 @@ from crucible.results import (
     ScriptStats,
     Usage,
 )
+from crucible.services import Service, ServiceChange
 from crucible.values import UInt64
 
 __all__ = [
     "AsyncClient",
+    "AsyncServiceWatch",
     "AsyncStream",
+    "AsyncSubscription",
     "CallTimeout",
     "Client",
     "Compilation",
@@ -60,6 +70,10 @@ __all__ = [
     "ConfigurationError",
     "CrucibleError",
     "Diagnostic",
+    "Emitted",
+    "Event",
+    "EventExists",
+    "EventsExpired",
     "Execution",
     "ExecutionAborted",
     "ExecutionError",
@@ -74,6 +88,7 @@ __all__ = [
     "Limits",
     "Metrics",
     "MigrationError",
+    "NewEvent",
     "Output",
     "ResourceExceeded",
     "Result",
@@ -81,9 +96,15 @@ __all__ = [
     "ScriptNotFound",
     "ScriptStats",
     "SecurityViolation",
+    "Service",
+    "ServiceChange",
+    "ServiceExists",
     "ServiceNotFound",
+    "ServiceWatch",
     "State",
     "Stream",
+    "Subscription",
+    "SubscriptionNotFound",
     "UInt64",
     "Unavailable",
     "Unimplemented",

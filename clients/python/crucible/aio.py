@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar, Unpack
+from typing import Any, Protocol, Self, Unpack
 
 import grpc
 
 from crucible import requests, results
-from crucible.channel import CALL_TIMEOUT, OPTIONS
+from crucible.aio_calls import answer, pages
+from crucible.aio_events import AsyncEventCalls, AsyncServiceCalls
+from crucible.channel import OPTIONS
 from crucible.errors import from_rpc_error
 from crucible.results import Compilation, CompiledScript, Execution, Metrics, Output, Result, Script
 from crucible.v1 import execution_pb2, server_info_pb2
 from crucible.v1 import script_service_pb2 as api
 from crucible.v1.script_service_pb2_grpc import ScriptServiceStub
-
-Response = TypeVar("Response")
 
 
 class AsyncChunkCall(Protocol):
@@ -71,7 +71,7 @@ class AsyncStream:
         await self.close()
 
 
-class AsyncClient:
+class AsyncClient(AsyncEventCalls, AsyncServiceCalls):
     """Compiles and runs scripts on the server at `address` (`host:port`).
 
     Without `credentials` the connection is not encrypted. `options` are gRPC channel options that go before
@@ -93,6 +93,7 @@ class AsyncClient:
             self._channel = grpc.aio.secure_channel(address, credentials, merged)
         self.stub = ScriptServiceStub(self._channel)
         """The generated stub, for calls that have no method here."""
+        self._add_event_stubs()
 
     async def __aenter__(self) -> Self:
         return self
@@ -117,7 +118,7 @@ class AsyncClient:
     ) -> Compilation:
         """Compiles a source and says what the compiler found; stores it when it compiles."""
         request = requests.compile_request(source, name, files, level, file_name)
-        return results.compilation(await _answer(self.stub.CompileScript, request))
+        return results.compilation(await answer(self.stub.CompileScript, request))
 
     async def compile(
         self,
@@ -145,7 +146,7 @@ class AsyncClient:
         call in seconds; passing it kills a script that is not detached.
         """
         request = api.ExecuteScriptRequest(context=requests.execution_context(script, options))
-        response = await _answer(self.stub.ExecuteScript, request, deadline)
+        response = await answer(self.stub.ExecuteScript, request, deadline)
         result = results.result(response.result)
         return result.unwrap() if check else result
 
@@ -172,12 +173,12 @@ class AsyncClient:
     async def cancel(self, execution_id: str, *, reason: str = "") -> Execution:
         """Ends an execution; one that has ended stays as it is."""
         request = api.CancelExecutionRequest(execution_id=execution_id, reason=reason)
-        return results.execution((await _answer(self.stub.CancelExecution, request)).execution)
+        return results.execution((await answer(self.stub.CancelExecution, request)).execution)
 
     async def get_execution(self, execution_id: str) -> Execution:
         """Reads the record of an execution."""
         request = api.GetExecutionRequest(execution_id=execution_id)
-        return results.execution((await _answer(self.stub.GetExecution, request)).execution)
+        return results.execution((await answer(self.stub.GetExecution, request)).execution)
 
     async def delete_execution(self, execution_id: str) -> None:
         """Deletes the record of an execution that has ended, with its output; its id is free again.
@@ -185,7 +186,7 @@ class AsyncClient:
         Raises ExecutionUnfinished for one that has not ended. ExecutionNotFound can also mean that a try whose
         answer was lost has deleted it.
         """
-        await _answer(self.stub.DeleteExecution, api.DeleteExecutionRequest(execution_id=execution_id))
+        await answer(self.stub.DeleteExecution, api.DeleteExecutionRequest(execution_id=execution_id))
 
     async def redact_execution(self, execution_id: str) -> None:
         """Erases arguments, outputs and values of an execution that has ended, and keeps id, times and outcome.
@@ -193,7 +194,7 @@ class AsyncClient:
         Raises ExecutionUnfinished for one that has not ended.
         """
         request = api.DeleteExecutionRequest(execution_id=execution_id, redact_only=True)
-        await _answer(self.stub.DeleteExecution, request)
+        await answer(self.stub.DeleteExecution, request)
 
     def executions(
         self,
@@ -212,15 +213,15 @@ class AsyncClient:
         `created_after` includes its moment, `created_before` does not.
         """
         request = requests.list_executions(states, script_id, principal, created_after, created_before, page_size)
-        pages = _pages(self.stub.ListExecutions, request)
-        return (results.execution(row) async for page in pages for row in page.executions)
+        found = pages(self.stub.ListExecutions, request)
+        return (results.execution(row) async for page in found for row in page.executions)
 
     async def script(
         self, script_id: str | None = None, *, name: str | None = None, include_source: bool = False
     ) -> Script:
         """Reads a stored script by its id or by a name that points at it; its text only when asked for."""
         request = requests.get_script(script_id, name, include_source)
-        return results.script((await _answer(self.stub.GetScript, request)).script)
+        return results.script((await answer(self.stub.GetScript, request)).script)
 
     def scripts(
         self,
@@ -236,19 +237,19 @@ class AsyncClient:
         They are fetched while they are read, like `executions`.
         """
         request = requests.list_scripts(name_prefix, principal, created_after, created_before, page_size)
-        pages = _pages(self.stub.ListScripts, request)
-        return (results.script(row) async for page in pages for row in page.scripts)
+        found = pages(self.stub.ListScripts, request)
+        return (results.script(row) async for page in found for row in page.scripts)
 
     async def name_script(self, name: str, script_id: str) -> Script:
         """Points a name at a stored script, wherever it pointed before."""
-        return results.script((await _answer(self.stub.NameScript, requests.name_script(name, script_id))).script)
+        return results.script((await answer(self.stub.NameScript, requests.name_script(name, script_id))).script)
 
     async def remove_name(self, name: str) -> None:
         """Removes a name; the script stays.
 
         ScriptNotFound can also mean that a try whose answer was lost has removed it.
         """
-        await _answer(self.stub.NameScript, api.NameScriptRequest(name=name))
+        await answer(self.stub.NameScript, api.NameScriptRequest(name=name))
 
     async def delete_script(self, script_id: str) -> None:
         """Removes the caller's reference to a script; with the last one go its text, names and figures.
@@ -256,35 +257,16 @@ class AsyncClient:
         Executions and their records stay. ScriptNotFound can also mean that a try whose answer was lost has
         deleted it.
         """
-        await _answer(self.stub.DeleteScript, api.DeleteScriptRequest(script_id=script_id))
+        await answer(self.stub.DeleteScript, api.DeleteScriptRequest(script_id=script_id))
 
     async def metrics(self, *script_ids: str) -> Metrics:
         """Figures of the service, and of these scripts."""
-        return results.metrics(await _answer(self.stub.GetMetrics, api.GetMetricsRequest(script_ids=script_ids)))
+        return results.metrics(await answer(self.stub.GetMetrics, api.GetMetricsRequest(script_ids=script_ids)))
 
     async def server_info(self) -> server_info_pb2.ServerInfo:
         """Versions, levels, limits and modules."""
-        return (await _answer(self.stub.GetServerInfo, api.GetServerInfoRequest())).server
+        return (await answer(self.stub.GetServerInfo, api.GetServerInfoRequest())).server
 
     async def health(self) -> server_info_pb2.HealthStatus:
         """How the service is."""
-        return (await _answer(self.stub.HealthCheck, api.HealthCheckRequest())).health
-
-
-async def _answer(
-    method: Callable[..., Awaitable[Response]], request: Any, deadline: float | None = CALL_TIMEOUT
-) -> Response:
-    try:
-        return await method(request, timeout=deadline)
-    except grpc.RpcError as error:
-        raise from_rpc_error(error) from error
-
-
-async def _pages(method: Callable[..., Any], request: Any) -> AsyncIterator[Any]:
-    # Each page is asked for when the one before it has been read: what is held does not grow with the list.
-    while True:
-        page = await _answer(method, request)
-        yield page
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
+        return (await answer(self.stub.HealthCheck, api.HealthCheckRequest())).health

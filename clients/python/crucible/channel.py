@@ -7,9 +7,10 @@ from importlib import resources
 SERVICE_CONFIG = resources.files(__package__).joinpath("service_config.json").read_text("utf-8")
 """The gRPC service config for any client: only UNAVAILABLE is retried, a few times, with growing pauses.
 
-Every call bears it. Reads and lists change nothing; executions have the same id in every try of one call; naming,
-deleting and redacting have the same effect twice as once. Only the answer can differ: when the try that removed
-something lost its connection before the answer came, the next one finds nothing and says NOT_FOUND.
+Every call bears it. Reads and lists change nothing; executions and emitted events have the same id in every try of one
+call; naming, deleting, redacting, registering and unregistering have the same effect twice as once. Only the answer can
+differ: when the try that removed something lost its connection before the answer came, the next one finds nothing and
+says NOT_FOUND.
 """
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024

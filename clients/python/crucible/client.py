@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar, Unpack
+from typing import Any, Protocol, Self, Unpack
 
 import grpc
 
 from crucible import requests, results
-from crucible.channel import CALL_TIMEOUT, OPTIONS
+from crucible.calls import answer, pages
+from crucible.channel import OPTIONS
+from crucible.client_events import EventCalls, ServiceCalls
 from crucible.errors import from_rpc_error
 from crucible.results import Compilation, CompiledScript, Execution, Metrics, Output, Result, Script
 from crucible.v1 import execution_pb2, server_info_pb2
 from crucible.v1 import script_service_pb2 as api
 from crucible.v1.script_service_pb2_grpc import ScriptServiceStub
-
-Response = TypeVar("Response")
 
 
 class ChunkCall(Protocol):
@@ -71,7 +71,7 @@ class Stream:
         self.close()
 
 
-class Client:
+class Client(EventCalls, ServiceCalls):
     """Compiles and runs scripts on the server at `address` (`host:port`).
 
     Without `credentials` the connection is not encrypted. `options` are gRPC channel options that go before
@@ -93,6 +93,7 @@ class Client:
             self._channel = grpc.secure_channel(address, credentials, merged)
         self.stub = ScriptServiceStub(self._channel)
         """The generated stub, for calls that have no method here."""
+        self._add_event_stubs()
 
     def __enter__(self) -> Self:
         return self
@@ -117,7 +118,7 @@ class Client:
     ) -> Compilation:
         """Compiles a source and says what the compiler found; stores it when it compiles."""
         request = requests.compile_request(source, name, files, level, file_name)
-        return results.compilation(_answer(self.stub.CompileScript, request))
+        return results.compilation(answer(self.stub.CompileScript, request))
 
     def compile(
         self,
@@ -145,7 +146,7 @@ class Client:
         call in seconds; passing it kills a script that is not detached.
         """
         request = api.ExecuteScriptRequest(context=requests.execution_context(script, options))
-        response = _answer(self.stub.ExecuteScript, request, deadline)
+        response = answer(self.stub.ExecuteScript, request, deadline)
         result = results.result(response.result)
         return result.unwrap() if check else result
 
@@ -170,12 +171,12 @@ class Client:
     def cancel(self, execution_id: str, *, reason: str = "") -> Execution:
         """Ends an execution; one that has ended stays as it is."""
         request = api.CancelExecutionRequest(execution_id=execution_id, reason=reason)
-        return results.execution(_answer(self.stub.CancelExecution, request).execution)
+        return results.execution(answer(self.stub.CancelExecution, request).execution)
 
     def get_execution(self, execution_id: str) -> Execution:
         """Reads the record of an execution."""
         request = api.GetExecutionRequest(execution_id=execution_id)
-        return results.execution(_answer(self.stub.GetExecution, request).execution)
+        return results.execution(answer(self.stub.GetExecution, request).execution)
 
     def delete_execution(self, execution_id: str) -> None:
         """Deletes the record of an execution that has ended, with its output; its id is free again.
@@ -183,7 +184,7 @@ class Client:
         Raises ExecutionUnfinished for one that has not ended. ExecutionNotFound can also mean that a try whose
         answer was lost has deleted it.
         """
-        _answer(self.stub.DeleteExecution, api.DeleteExecutionRequest(execution_id=execution_id))
+        answer(self.stub.DeleteExecution, api.DeleteExecutionRequest(execution_id=execution_id))
 
     def redact_execution(self, execution_id: str) -> None:
         """Erases arguments, outputs and values of an execution that has ended, and keeps id, times and outcome.
@@ -191,7 +192,7 @@ class Client:
         Raises ExecutionUnfinished for one that has not ended.
         """
         request = api.DeleteExecutionRequest(execution_id=execution_id, redact_only=True)
-        _answer(self.stub.DeleteExecution, request)
+        answer(self.stub.DeleteExecution, request)
 
     def executions(
         self,
@@ -210,13 +211,13 @@ class Client:
         `created_after` includes its moment, `created_before` does not.
         """
         request = requests.list_executions(states, script_id, principal, created_after, created_before, page_size)
-        pages = _pages(self.stub.ListExecutions, request)
-        return (results.execution(row) for page in pages for row in page.executions)
+        found = pages(self.stub.ListExecutions, request)
+        return (results.execution(row) for page in found for row in page.executions)
 
     def script(self, script_id: str | None = None, *, name: str | None = None, include_source: bool = False) -> Script:
         """Reads a stored script by its id or by a name that points at it; its text only when asked for."""
         request = requests.get_script(script_id, name, include_source)
-        return results.script(_answer(self.stub.GetScript, request).script)
+        return results.script(answer(self.stub.GetScript, request).script)
 
     def scripts(
         self,
@@ -232,19 +233,19 @@ class Client:
         They are fetched while they are read, like `executions`.
         """
         request = requests.list_scripts(name_prefix, principal, created_after, created_before, page_size)
-        pages = _pages(self.stub.ListScripts, request)
-        return (results.script(row) for page in pages for row in page.scripts)
+        found = pages(self.stub.ListScripts, request)
+        return (results.script(row) for page in found for row in page.scripts)
 
     def name_script(self, name: str, script_id: str) -> Script:
         """Points a name at a stored script, wherever it pointed before."""
-        return results.script(_answer(self.stub.NameScript, requests.name_script(name, script_id)).script)
+        return results.script(answer(self.stub.NameScript, requests.name_script(name, script_id)).script)
 
     def remove_name(self, name: str) -> None:
         """Removes a name; the script stays.
 
         ScriptNotFound can also mean that a try whose answer was lost has removed it.
         """
-        _answer(self.stub.NameScript, api.NameScriptRequest(name=name))
+        answer(self.stub.NameScript, api.NameScriptRequest(name=name))
 
     def delete_script(self, script_id: str) -> None:
         """Removes the caller's reference to a script; with the last one go its text, names and figures.
@@ -252,33 +253,16 @@ class Client:
         Executions and their records stay. ScriptNotFound can also mean that a try whose answer was lost has
         deleted it.
         """
-        _answer(self.stub.DeleteScript, api.DeleteScriptRequest(script_id=script_id))
+        answer(self.stub.DeleteScript, api.DeleteScriptRequest(script_id=script_id))
 
     def metrics(self, *script_ids: str) -> Metrics:
         """Figures of the service, and of these scripts."""
-        return results.metrics(_answer(self.stub.GetMetrics, api.GetMetricsRequest(script_ids=script_ids)))
+        return results.metrics(answer(self.stub.GetMetrics, api.GetMetricsRequest(script_ids=script_ids)))
 
     def server_info(self) -> server_info_pb2.ServerInfo:
         """Versions, levels, limits and modules."""
-        return _answer(self.stub.GetServerInfo, api.GetServerInfoRequest()).server
+        return answer(self.stub.GetServerInfo, api.GetServerInfoRequest()).server
 
     def health(self) -> server_info_pb2.HealthStatus:
         """How the service is."""
-        return _answer(self.stub.HealthCheck, api.HealthCheckRequest()).health
-
-
-def _answer(method: Callable[..., Response], request: Any, deadline: float | None = CALL_TIMEOUT) -> Response:
-    try:
-        return method(request, timeout=deadline)
-    except grpc.RpcError as error:
-        raise from_rpc_error(error) from error
-
-
-def _pages(method: Callable[..., Any], request: Any) -> Iterator[Any]:
-    # Each page is asked for when the one before it has been read: what is held does not grow with the list.
-    while True:
-        page = _answer(method, request)
-        yield page
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
+        return answer(self.stub.HealthCheck, api.HealthCheckRequest()).health

@@ -78,6 +78,14 @@ class ExecutionAborted(CrucibleError):  # noqa: N818
     """The execution could not be carried to a result."""
 
 
+class EventExists(CrucibleError):  # noqa: N818
+    """The event id is taken by another event; none of those emitted with it was stored."""
+
+
+class EventsExpired(CrucibleError):  # noqa: N818
+    """Events after the one to resume from have been deleted; the text names the oldest that is kept."""
+
+
 class ExecutionExists(CrucibleError):  # noqa: N818
     """The execution id is taken by another request."""
 
@@ -110,8 +118,16 @@ class SecurityViolation(CrucibleError):  # noqa: N818
     """The caller, the level or the policy does not permit it."""
 
 
+class ServiceExists(CrucibleError):  # noqa: N818
+    """The service id is taken by a service of another principal."""
+
+
 class ServiceNotFound(CrucibleError):  # noqa: N818
     """There is no such registered service."""
+
+
+class SubscriptionNotFound(CrucibleError):  # noqa: N818
+    """The caller has no such subscription at this server."""
 
 
 class CallTimeout(CrucibleError):  # noqa: N818
@@ -133,6 +149,8 @@ class ValidationError(CrucibleError):
 _CLASSES: dict[str, type[CrucibleError]] = {
     "COMPILATION_ERROR": CompilationError,
     "CONFIGURATION_ERROR": ConfigurationError,
+    "EVENTS_EXPIRED": EventsExpired,
+    "EVENT_EXISTS": EventExists,
     "EXECUTION_ERROR": ExecutionAborted,
     "EXECUTION_EXISTS": ExecutionExists,
     "EXECUTION_NOT_FOUND": ExecutionNotFound,
@@ -142,7 +160,9 @@ _CLASSES: dict[str, type[CrucibleError]] = {
     "RESOURCE_EXCEEDED": ResourceExceeded,
     "SCRIPT_NOT_FOUND": ScriptNotFound,
     "SECURITY_VIOLATION": SecurityViolation,
+    "SERVICE_EXISTS": ServiceExists,
     "SERVICE_NOT_FOUND": ServiceNotFound,
+    "SUBSCRIPTION_NOT_FOUND": SubscriptionNotFound,
     "TIMEOUT": CallTimeout,
     "UNAVAILABLE": Unavailable,
     "UNIMPLEMENTED": Unimplemented,

@@ -61,9 +61,10 @@ class Page:
         """The rows of this page out of `limit` that were read, and the token of the next page; empty for the last."""
         if len(rows) <= self.size:
             return rows, ""
-        return rows[: self.size], self._token_after(key(rows[self.size - 1]))
+        return rows[: self.size], self.token_after(key(rows[self.size - 1]))
 
-    def _token_after(self, key: Key) -> str:
+    def token_after(self, key: Key) -> str:
+        """The token of the page that begins after a row with this key."""
         time_ns, row_id = key
         data = self._digest + _TIME.pack(time_ns) + row_id.encode()
         return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

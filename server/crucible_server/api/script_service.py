@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Iterator
 
 import grpc
 from google.protobuf import duration_pb2
@@ -17,8 +18,9 @@ from crucible_server.api.records import Presenter
 from crucible_server.api.stored import StoredThings
 from crucible_server.engine.engine import Engine, Observed
 from crucible_server.engine.output import OutputChunk
-from crucible_server.errors import invalid
+from crucible_server.errors import ErrorKind, ServiceError, invalid
 from crucible_server.policy.grants import Grants
+from crucible_server.policy.principals import Caller
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ScriptService"].full_name
 # The range of google.protobuf.Duration.
@@ -57,7 +59,9 @@ class ScriptService:
         self._engine.require_running()
         if not request.HasField("source"):
             raise invalid("source", "expected a script to compile, got none")
-        grant = self._grants.for_compile(handlers.caller(context), request.context)
+        caller = handlers.caller(context)
+        with self._watching(caller, request.context.security_level):
+            grant = self._grants.for_compile(caller, request.context)
         compilation = await self._engine.scripts.compile(
             request.source, grant, name=request.context.name, force=request.context.force
         )
@@ -85,8 +89,19 @@ class ScriptService:
     ) -> tuple[Observed, bool]:
         if not request.HasField("context"):
             raise invalid("context", "expected what to execute, got none")
-        grant = self._grants.for_execution(handlers.caller(context), request.context)
+        caller = handlers.caller(context)
+        with self._watching(caller, request.context.security_context.security_level):
+            grant = self._grants.for_execution(caller, request.context)
         return await self._engine.execute(request.context, grant, announce=announce)
+
+    @contextlib.contextmanager
+    def _watching(self, caller: Caller, level: int) -> Iterator[None]:
+        try:
+            yield
+        except ServiceError as error:
+            if error.kind == ErrorKind.ERROR_KIND_SECURITY_VIOLATION:
+                self._engine.note_refusal(caller, level, error.message)
+            raise
 
     async def _execute(self, request: pb.ExecuteScriptRequest, context: Context) -> pb.ExecuteScriptResponse:
         observed, is_owner = await self._begin(request, context, announce=False)

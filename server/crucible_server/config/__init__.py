@@ -1,5 +1,7 @@
 """The configuration of the server: validated, from flags, environment, a TOML file and defaults."""
 
+from .discovery import DiscoveryConfig, HealthCheckConfig
+from .events import EventsConfig
 from .files import FilesConfig
 from .http import HttpConfig
 from .isolation import IsolationConfig
@@ -8,7 +10,10 @@ from .models import ResourceLimitsConfig, ScriptEngineConfig, ServerConfig
 
 __all__ = [
     "ConfigError",
+    "DiscoveryConfig",
+    "EventsConfig",
     "FilesConfig",
+    "HealthCheckConfig",
     "HttpConfig",
     "IsolationConfig",
     "ResourceLimitsConfig",

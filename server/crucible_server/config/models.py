@@ -30,6 +30,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from .discovery import DiscoveryConfig, HealthCheckConfig
+from .events import EventsConfig
 from .files import FilesConfig
 from .http import HttpConfig
 from .isolation import IsolationConfig, check_layers
@@ -93,6 +95,8 @@ class ScriptEngineConfig(BaseModel):
     """For requests that name none."""
     resource_limits: ResourceLimitsConfig = ResourceLimitsConfig()
     http: HttpConfig = HttpConfig()
+    discovery: DiscoveryConfig = DiscoveryConfig()
+    health_check: HealthCheckConfig = HealthCheckConfig()
     files: FilesConfig = FilesConfig()
 
     @field_validator("max_cache_size")
@@ -200,6 +204,7 @@ class ServerConfig(BaseSettings):
     log_format: Literal["console", "json"] = "console"
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     engine: ScriptEngineConfig = ScriptEngineConfig()
+    events: EventsConfig = EventsConfig()
 
     @classmethod
     def settings_customise_sources(

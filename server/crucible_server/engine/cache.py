@@ -20,6 +20,7 @@ class CompiledUnit:
     functions: Mapping[str, script_pb2.FunctionInfo]
     diagnostics: tuple[script_pb2.Diagnostic, ...] = ()
     rendered: str = ""
+    tenant: str = ""
 
     @classmethod
     def of(
@@ -29,13 +30,14 @@ class CompiledUnit:
         script: script_pb2.CompiledScript,
         diagnostics: tuple[script_pb2.Diagnostic, ...] = (),
         rendered: str = "",
+        tenant: str = "",
     ) -> CompiledUnit:
         """Collects the functions by name; of two with one name the public one counts."""
         functions: dict[str, script_pb2.FunctionInfo] = {}
         for function in script.functions:
             if function.name not in functions or function.is_public:
                 functions[function.name] = function
-        return cls(unit_key, script.script_id, unit, script, functions, diagnostics, rendered)
+        return cls(unit_key, script.script_id, unit, script, functions, diagnostics, rendered, tenant)
 
 
 class UnitCache:
@@ -77,17 +79,24 @@ class UnitCache:
         self._entries.clear()
         self.bytes = 0
 
-    def put(self, unit: CompiledUnit) -> None:
-        """Adds a unit and evicts what no longer fits; a unit larger than the whole cache is not kept."""
+    def has_room(self, unit: CompiledUnit) -> bool:
+        """Whether `put` keeps a unit: one that is larger than the whole cache it does not."""
+        return self._max_entries > 0 and len(unit.unit) <= self._max_bytes
+
+    def put(self, unit: CompiledUnit) -> list[CompiledUnit]:
+        """Adds a unit, if there is room for it; returns what was evicted for that."""
         size = len(unit.unit)
-        if self._max_entries <= 0 or size > self._max_bytes:
-            return
+        if not self.has_room(unit):
+            return []
         old = self._entries.pop(unit.unit_key, None)
         if old is not None:
             self.bytes -= len(old.unit)
         self._entries[unit.unit_key] = unit
         self.bytes += size
+        evicted = []
         while len(self._entries) > self._max_entries or self.bytes > self._max_bytes:
-            _, evicted = self._entries.popitem(last=False)
-            self.bytes -= len(evicted.unit)
+            _, oldest = self._entries.popitem(last=False)
+            self.bytes -= len(oldest.unit)
             self.evictions += 1
+            evicted.append(oldest)
+        return evicted

@@ -19,7 +19,7 @@ import structlog
 from crucible.v1 import execution_pb2, security_pb2, server_info_pb2
 from crucible.vm.v1 import zygote_pb2
 from crucible_server.config import FilesConfig, HttpConfig, IsolationConfig
-from crucible_server.engine import bounds, results
+from crucible_server.engine import bounds, results, story
 from crucible_server.engine.admission import Admission, Ticket
 from crucible_server.engine.cache import UnitCache
 from crucible_server.engine.catalog import Catalog
@@ -40,8 +40,10 @@ from crucible_server.engine.scripts import Scripts
 from crucible_server.engine.spares import SpareTarget
 from crucible_server.engine.upkeep import Retention, Upkeep
 from crucible_server.errors import ErrorKind, ServiceError, invalid, unavailable
+from crucible_server.events.journal import Journal
 from crucible_server.files.client import Files
 from crucible_server.policy.grants import Grant
+from crucible_server.policy.principals import Caller
 from crucible_server.store import ExecutionRecord, Store, StoreError
 
 Level = security_pb2.SecurityLevel
@@ -89,6 +91,8 @@ class Engine:
     def __init__(self, settings: EngineSettings, store: Store, seal: UnitSeal) -> None:
         self._settings = settings
         self.store = store
+        self.instance_id = store.instance_id
+        self.events = Journal(store, f"server/{self.instance_id}")
         most = _COMPILERS_PER_PROCESSOR * len(os.sched_getaffinity(0))
         self.interpreter = Interpreter(
             settings.vm_path,
@@ -112,7 +116,14 @@ class Engine:
         compilers = Admission("compilers", most, settings.max_queued_executions)
         self.crashes = CrashLimit(settings.max_crashes_per_minute)
         self.scripts = Scripts(
-            self.interpreter, compilers, self.crashes, store, seal, cache, is_caching=settings.is_caching
+            self.interpreter,
+            compilers,
+            self.crashes,
+            store,
+            seal,
+            cache,
+            self.events,
+            is_caching=settings.is_caching,
         )
         self.catalog = Catalog(store, self.scripts)
         self.admission = Admission(
@@ -125,7 +136,6 @@ class Engine:
         """The files of scripts; None when the operator allows none."""
         self.host_calls = HostCalls(settings.http, self.files)
         self.figures = Figures()
-        self.instance_id = store.instance_id
         self.status: Status = Status.SERVICE_STATUS_STARTING
         self.no_development = ""
         """Why this machine cannot give Development although it was allowed; empty otherwise."""
@@ -133,12 +143,17 @@ class Engine:
         self._live: dict[tuple[str, str], Execution] = {}
         self.history = History(store, self._live)
         self._elsewhere = Elsewhere(store, self.scripts, self._live)
-        self.upkeep = Upkeep(store, self.scripts, self.interpreter, settings.retention)
+        self.upkeep = Upkeep(store, self.scripts, self.interpreter, settings.retention, self.events)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
         self._resumptions = 0
         self._closing = False
+
+    @property
+    def service_id(self) -> str:
+        """What this run of the server is called among services."""
+        return f"crucible-{self.instance_id}"
 
     @property
     def active(self) -> int:
@@ -237,6 +252,11 @@ class Engine:
         await self.development.stop()
         if self.files is not None:
             await self.files.stop()
+        await self.events.settle()
+
+    def note_refusal(self, caller: Caller, level: int, message: str) -> None:
+        """Tells that a request was refused because it asked for what is not permitted."""
+        self.events.post(story.refused(self.events, caller, level, message))
 
     def _lapsed(self) -> None:
         # Others have recorded the end of all that was begun before: going on would only use up the machine.
@@ -246,7 +266,9 @@ class Engine:
             execution.end(Ending(Kind.EXECUTION_ERROR_KIND_INTERRUPTED, results.LAPSED))
 
     def _set_status(self, status: Status) -> None:
-        self.status = status
+        previous, self.status = self.status, status
+        if status != previous:
+            self.events.post(story.status_changed(self.events, self.service_id, previous, status))
         self.on_status(status)
 
     def require_running(self) -> None:
@@ -317,7 +339,7 @@ class Engine:
             redacted=False,
             return_value=None,
         )
-        execution = Execution(record, context, grant, unit, arguments, self.store)
+        execution = Execution(record, context, grant, unit, arguments, self.store, self.events)
         self._live[grant.tenant, execution_id] = execution
         self._idle.clear()
         task = asyncio.get_running_loop().create_task(self._run(execution, ticket))
@@ -358,13 +380,14 @@ class Engine:
             if not await execution.begin():
                 return
             if not ticket.running and await execution.wait_turn(ticket.turn):
-                self.store.mark_running(record.tenant, record.execution_id, time.time_ns())
+                started = (story.started(self.events, record),)
+                self.store.mark_running(record.tenant, record.execution_id, time.time_ns(), started)
                 self._hold_back(execution)
             is_development = execution.grant.level == Level.SECURITY_LEVEL_DEVELOPMENT
             interpreter = self.development if is_development else self.interpreter
             await execution.run(interpreter, self.host_calls, self._settings.retention.executions_ns)
             if execution.unstored is not None:
-                self.upkeep.store_later(execution.unstored)
+                self.upkeep.store_later(*execution.unstored)
             if execution.is_crash:
                 self.crashes.note(record.tenant, record.principal)
             self.figures.ended(execution.finished.result(), is_fault=execution.is_fault)

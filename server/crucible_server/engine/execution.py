@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import Sequence
 
 from crucible.v1 import execution_pb2, script_pb2, value_pb2
 from crucible.vm.v1 import child_pb2
-from crucible_server.engine import bounds, values
+from crucible_server.engine import bounds, story, values
 from crucible_server.engine.cache import CompiledUnit
 from crucible_server.engine.host_calls import HostCallContext, HostCalls
 from crucible_server.engine.interpreter import Interpreter
@@ -16,10 +17,19 @@ from crucible_server.engine.job import OUTPUT_CREDIT, Ending, Job, Kind, error_o
 from crucible_server.engine.output import OutputLog
 from crucible_server.engine.results import State, merge, split, state_of
 from crucible_server.errors import ServiceError, invalid, unavailable
+from crucible_server.events.journal import EventSink
 from crucible_server.files.allowance import FileAllowance
 from crucible_server.outbound.allowance import Allowance
 from crucible_server.policy.grants import Grant
-from crucible_server.store import ExecutionEnd, ExecutionRecord, OutputSegment, Store, StoreError, StoreErrorKind
+from crucible_server.store import (
+    EventDraft,
+    ExecutionEnd,
+    ExecutionRecord,
+    OutputSegment,
+    Store,
+    StoreError,
+    StoreErrorKind,
+)
 
 
 class Execution:
@@ -33,18 +43,20 @@ class Execution:
         unit: CompiledUnit,
         arguments: list[value_pb2.Value],
         store: Store,
+        events: EventSink,
     ) -> None:
         self.record = record
         self.grant = grant
         self.output = OutputLog(self._keep, self._load)
         self._store = store
+        self._events = events
         loop = asyncio.get_running_loop()
         self.begun: asyncio.Future[ExecutionRecord | None] = loop.create_future()
         """Set once the record is committed: to None, or to the record that has this id already."""
         self.finished: asyncio.Future[execution_pb2.ExecutionResult] = loop.create_future()
         """Set once the end is committed."""
-        self.unstored: ExecutionEnd | None = None
-        """Its end, when the store would not take it: to be tried again."""
+        self.unstored: tuple[ExecutionEnd, Sequence[EventDraft]] | None = None
+        """Its end, with the events that tell of it, when the store would not take it: to be tried again."""
         self.is_fault = False
         """It ended by a fault of the server, as far as the server itself saw."""
         self.is_crash = False
@@ -97,7 +109,9 @@ class Execution:
     async def begin(self) -> bool:
         """Commits the record; False when the id is taken. Raises StoreError when it cannot be stored."""
         try:
-            existing = await self._store.begin_execution(self.record)
+            runs = self.record.state == State.EXECUTION_STATE_RUNNING
+            started = (story.started(self._events, self.record),) if runs else ()
+            existing = await self._store.begin_execution(self.record, started)
         except BaseException as error:
             self.begun.set_exception(error)
             self.finished.set_exception(error)
@@ -124,10 +138,11 @@ class Execution:
             rest = await self.output.settle()
             end = self._end_of(result, rest, retention_ns)
             try:
-                await self._store.finish_execution(end)
+                told = story.ended(self._events, self.record, result)
+                await self._store.finish_execution(end, told)
             except StoreError as error:
                 if error.kind is not StoreErrorKind.CONFLICT:
-                    self.unstored = end
+                    self.unstored = (end, told)
                     raise
                 result = await self._other_end(error)
             self.finished.set_result(result)

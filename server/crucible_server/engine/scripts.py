@@ -15,7 +15,7 @@ import structlog
 
 from crucible.v1 import execution_pb2, script_pb2, script_service_pb2
 from crucible.vm.v1 import child_pb2
-from crucible_server.engine import bounds
+from crucible_server.engine import bounds, story
 from crucible_server.engine.admission import Admission
 from crucible_server.engine.cache import CompiledUnit, UnitCache
 from crucible_server.engine.crashes import CrashLimit
@@ -24,6 +24,7 @@ from crucible_server.engine.interpreter import Interpreter
 from crucible_server.engine.job import Job, Kind
 from crucible_server.engine.sources import check_name, check_source, source_size
 from crucible_server.errors import ErrorKind, FieldViolation, ServiceError, invalid
+from crucible_server.events.journal import EventSink
 from crucible_server.policy.grants import Grant
 from crucible_server.store import ScriptRecord, Store, UnitRecord
 
@@ -76,6 +77,7 @@ class Scripts:
         store: Store,
         seal: UnitSeal,
         cache: UnitCache,
+        events: EventSink,
         *,
         is_caching: bool,
     ) -> None:
@@ -85,6 +87,7 @@ class Scripts:
         self._crashes = crashes
         self._store = store
         self._seal = seal
+        self._events = events
         self._is_caching = is_caching
         self.cache = cache
         self._obtaining: dict[tuple[str, bool, bool], asyncio.Task[Compilation]] = {}
@@ -155,7 +158,11 @@ class Scripts:
         is_new = is_stored and not compilation.cached
         if is_new and await self._store.name_script(grant.tenant, name, script, time.time_ns()):
             return
-        await self._store.put_script(self._record(source, grant, unit), None, name or None)
+        # Where it was deleted since it was compiled, it is stored anew, and told anew.
+        told = story.compiled(self._events, grant, script, 0.0, None)
+        await self._store.put_script(
+            self._record(source, grant, unit), None, name or None, lambda is_new: told if is_new else ()
+        )
         self._refer(grant, script)
 
     async def id_of_name(self, tenant: str, name: str, field: str) -> str:
@@ -238,7 +245,7 @@ class Scripts:
 
     async def _find_or_compile(self, wanted: _Wanted, grant: Grant) -> Compilation:
         if self._is_caching and not wanted.force:
-            unit = await self._find(wanted)
+            unit = await self._find(wanted, grant)
             if unit is not None:
                 return Compilation(unit, unit.diagnostics, unit.rendered, cached=True)
         source = wanted.source
@@ -260,7 +267,7 @@ class Scripts:
             )
         return source
 
-    async def _find(self, wanted: _Wanted) -> CompiledUnit | None:
+    async def _find(self, wanted: _Wanted, grant: Grant) -> CompiledUnit | None:
         key, forgettings = wanted.unit_key, self._forgettings
         stored = await self._store.get_unit(key)
         if stored is None:
@@ -272,12 +279,18 @@ class Scripts:
             return None
         compiled = script_service_pb2.CompileScriptResponse.FromString(stored.compiled)
         unit = CompiledUnit.of(
-            key, stored.unit, compiled.script, tuple(compiled.diagnostics), compiled.rendered_diagnostics
+            key, stored.unit, compiled.script, tuple(compiled.diagnostics), compiled.rendered_diagnostics, grant.tenant
         )
         # It may have been deleted since it was read.
         if self._forgettings == forgettings:
-            self.cache.put(unit)
+            if self.cache.has_room(unit):
+                self._events.post(story.cached(self._events, grant, unit))
+            self._take_into_memory(unit)
         return unit
+
+    def _take_into_memory(self, unit: CompiledUnit) -> None:
+        if evicted := self.cache.put(unit):
+            self._events.post(*(story.evicted(self._events, each) for each in evicted))
 
     async def _compile(self, source: script_pb2.ScriptSource, grant: Grant, wanted: _Wanted) -> Compilation:
         start = child_pb2.Start(
@@ -296,12 +309,13 @@ class Scripts:
         result = job.result
         if not isinstance(result, child_pb2.CompileResult):
             self.failed_compilations += 1
-            return _failed(job)
+            return await self._failure(_failed(job), job, grant, wanted)
         diagnostics = tuple(result.diagnostics)
         rendered = result.rendered[:_MAX_RENDERED]
         if not result.unit:
             self.failed_compilations += 1
-            return Compilation(None, diagnostics, rendered, cached=False)
+            failed = Compilation(None, diagnostics, rendered, cached=False)
+            return await self._failure(failed, job, grant, wanted)
         compiled = script_pb2.CompiledScript(
             script_id=wanted.script_id,
             functions=[f for f in result.functions if f.is_public] + [f for f in result.functions if not f.is_public],
@@ -313,12 +327,23 @@ class Scripts:
             rune_patch_level=self.toolchain.patch_level,
         )
         compiled.compile_time.FromMicroseconds(result.compile_time_us)
-        unit = CompiledUnit.of(wanted.unit_key, result.unit, compiled, diagnostics, rendered)
-        await self._store.put_script(self._record(source, grant, unit), self._sealed(unit, grant.tenant), None)
+        unit = CompiledUnit.of(wanted.unit_key, result.unit, compiled, diagnostics, rendered, grant.tenant)
+        told = story.compiled(self._events, grant, wanted.script_id, job.elapsed, None)
+        if self._is_caching and self.cache.has_room(unit):
+            told.append(story.cached(self._events, grant, unit))
+        await self._store.put_script(self._record(source, grant, unit), self._sealed(unit, grant.tenant), None, told)
         self._refer(grant, wanted.script_id)
         if self._is_caching:
-            self.cache.put(unit)
+            self._take_into_memory(unit)
         return Compilation(unit, diagnostics, rendered, cached=False)
+
+    async def _failure(self, failed: Compilation, job: Job, grant: Grant, wanted: _Wanted) -> Compilation:
+        errors = [each for each in failed.diagnostics if each.severity == script_pb2.SEVERITY_ERROR]
+        # What its level forbids is the gravest of them.
+        errors.sort(key=lambda each: not each.code.startswith("security."))
+        first = errors[0] if errors else script_pb2.Diagnostic(message="the source does not compile")
+        await self._events.tell(story.compiled(self._events, grant, wanted.script_id, job.elapsed, first))
+        return failed
 
     def _sealed(self, unit: CompiledUnit, tenant: str) -> UnitRecord | None:
         if not self._is_caching:

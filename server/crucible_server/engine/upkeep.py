@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
 
-from crucible_server.engine import results
+from crucible_server.engine import results, story
 from crucible_server.engine.interpreter import Interpreter
 from crucible_server.engine.resources import Resources
 from crucible_server.engine.scripts import Scripts
-from crucible_server.store import ExecutionEnd, Store, StoreError, StoreErrorKind
+from crucible_server.events.journal import EventSink
+from crucible_server.store import EventDraft, ExecutionEnd, Store, StoreError, StoreErrorKind
 
 _TICK_SECONDS = 1.0
 _PROBE_TICKS = 5
@@ -41,12 +42,15 @@ class Retention:
 class Upkeep:
     """A task that ticks once a second. What fails is logged and tried again."""
 
-    def __init__(self, store: Store, scripts: Scripts, interpreter: Interpreter, retention: Retention) -> None:
+    def __init__(
+        self, store: Store, scripts: Scripts, interpreter: Interpreter, retention: Retention, events: EventSink
+    ) -> None:
         self._store = store
+        self._events = events
         self._scripts = scripts
         self._interpreter = interpreter
         self._retention = retention
-        self._unstored: list[ExecutionEnd] = []
+        self._unstored: list[tuple[ExecutionEnd, Sequence[EventDraft]]] = []
         self._task: asyncio.Task[None] | None = None
         self.resources = Resources()
         self.store_failure = ""
@@ -73,15 +77,15 @@ class Upkeep:
             await self._task
         self._task = None
         await self._store_ends()
-        for end in self._unstored:
+        for end, _ in self._unstored:
             log.error("execution_end_lost", execution_id=end.execution_id, reason=self.store_failure)
         with contextlib.suppress(StoreError):
             self._scripts.flush_uses()
 
-    def store_later(self, end: ExecutionEnd) -> None:
+    def store_later(self, end: ExecutionEnd, events: Sequence[EventDraft]) -> None:
         """Keeps trying to store the end of an execution that the store would not take."""
         log.error("execution_end_not_stored", execution_id=end.execution_id)
-        self._unstored.append(end)
+        self._unstored.append((end, events))
 
     def refused(self, error: StoreError) -> None:
         """Notes that the store would not take the record of an execution."""
@@ -102,7 +106,10 @@ class Upkeep:
         """Records the executions that servers have left unfinished as interrupted. Raises StoreError."""
         now = time.time_ns()
         interrupted = await self._store.interrupt_unfinished(
-            now, results.interrupted, now + self._retention.executions_ns
+            now,
+            results.interrupted,
+            now + self._retention.executions_ns,
+            lambda record: story.interrupted(self._events, record),
         )
         if interrupted:
             log.warning("executions_interrupted", count=interrupted)
@@ -149,15 +156,16 @@ class Upkeep:
 
     async def _store_ends(self) -> None:
         while self._unstored:
+            end, events = self._unstored[0]
             try:
-                await self._store.finish_execution(self._unstored[0])
+                await self._store.finish_execution(end, events)
             except StoreError as error:
                 # One that was deleted meanwhile needs no end.
                 if error.kind is not StoreErrorKind.CONFLICT:
                     self.store_failure = error.message
                     return
             else:
-                log.info("execution_end_stored", execution_id=self._unstored[0].execution_id)
+                log.info("execution_end_stored", execution_id=end.execution_id)
                 self.refused_at = float("-inf")
             self._unstored.pop(0)
 

@@ -12,6 +12,7 @@ import httpx
 from crucible_server.outbound.addresses import Address, what_it_is
 from crucible_server.outbound.allowance import RefusedError
 
+SCRIPTS_KEY = "engine.http.allow"
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _ENTRY = re.compile(
     r"(?P<scheme>[a-z]+)://(?P<host>\[[^\]]*\]|[^:/?#@\[\]]+)(?::(?P<port>[0-9]{1,5}))?/?", re.IGNORECASE
@@ -149,7 +150,9 @@ def read_url(text: str) -> tuple[httpx.URL, Target]:
 class AllowList:
     """All entries. Empty, it allows nothing."""
 
-    def __init__(self, entries: Iterable[str]) -> None:
+    def __init__(self, entries: Iterable[str], key: str = SCRIPTS_KEY) -> None:
+        """`key` is where the operator writes the entries."""
+        self._key = key
         self._origins = tuple(parse_entry(entry) for entry in entries)
 
     def require(self, target: Target) -> AllowedOrigin:
@@ -159,7 +162,7 @@ class AllowList:
             what = "does not allow" if self._origins else "allows no HTTP requests at all, so not"
             raise RefusedError(
                 f"this server {what} {target}: its operator would have to list "
-                f'"{target.scheme}://{_shown(target.host)}{_port_suffix(target)}" in engine.http.allow'
+                f'"{target.scheme}://{_shown(target.host)}{_port_suffix(target)}" in {self._key}'
             )
         return max(found, key=lambda origin: origin.trusts_private)
 

@@ -13,7 +13,7 @@ import httpx
 
 from crucible.v1 import value_pb2
 from crucible_server.config import HttpConfig
-from crucible_server.outbound.allow import AllowList, OpenList
+from crucible_server.outbound.allow import SCRIPTS_KEY, AllowList, OpenList
 from crucible_server.outbound.allowance import Allowance, RefusedError
 from crucible_server.outbound.connect import GuardedBackend, Resolver, resolve
 from crucible_server.outbound.request import OutboundRequest, read_request
@@ -27,9 +27,11 @@ _READ_SLACK = 4096
 class HttpClient:
     """Shared by all executions; holds no connection, no cookie and no credential between two requests."""
 
-    def __init__(self, config: HttpConfig, resolver: Resolver = resolve) -> None:
+    def __init__(self, config: HttpConfig, resolver: Resolver = resolve, *, allow_key: str = SCRIPTS_KEY) -> None:
+        """`allow_key` is where the operator writes what may be reached."""
         self._config = config
-        self._allow = AllowList(config.allow)
+        self._allow_key = allow_key
+        self._allow = AllowList(config.allow, allow_key)
         self._open = OpenList()
         self._resolver = resolver
         self._slots = asyncio.Semaphore(config.max_concurrent_requests)
@@ -73,7 +75,7 @@ class HttpClient:
     ) -> tuple[int, dict[str, str], bytes]:
         origin = allow.require(request.target)
         meter = allowance.spend()
-        backend = GuardedBackend(request.target, origin, self._resolver, meter)
+        backend = GuardedBackend(request.target, origin, self._resolver, meter, self._allow_key)
         where = f"{request.method} {request.target}"
         meter.header_allowance = self._config.max_header_bytes + _READ_SLACK
         headers = [

@@ -13,7 +13,7 @@ from typing import Any
 import httpcore
 
 from crucible_server.outbound.addresses import Address, refusal
-from crucible_server.outbound.allow import AllowedOrigin, Target
+from crucible_server.outbound.allow import SCRIPTS_KEY, AllowedOrigin, Target
 from crucible_server.outbound.allowance import Meter, RefusedError
 
 Resolver = Callable[[str, int], Awaitable[list[str]]]
@@ -70,7 +70,11 @@ class MeteredStream(httpcore.AsyncNetworkStream):
 class GuardedBackend(httpcore.AsyncNetworkBackend):
     """Connects to one target and to nothing else."""
 
-    def __init__(self, target: Target, origin: AllowedOrigin, resolver: Resolver, meter: Meter) -> None:
+    def __init__(
+        self, target: Target, origin: AllowedOrigin, resolver: Resolver, meter: Meter, key: str = SCRIPTS_KEY
+    ) -> None:
+        """`key` is where the operator wrote what `origin` is."""
+        self._key = key
         self._target = target
         self._origin = origin
         self._resolver = resolver
@@ -119,7 +123,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
             why = refusal(address, trusts_private=self._origin.trusts_private, is_named=is_named)
             if why:
                 raise RefusedError(
-                    f"{target} leads to {address}, {why}, which is not dialled unless engine.http.allow names "
+                    f"{target} leads to {address}, {why}, which is not dialled unless {self._key} names "
                     f'"{target}" with its port'
                 )
         return answers

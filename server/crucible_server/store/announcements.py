@@ -27,22 +27,41 @@ class CancelRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class EventsStored:
+    """There are new events."""
+
+    up_to: int
+    """The sequence number of the last, or a higher one when something was undone."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServicesChanged:
+    """A service came, went, or is in another state."""
+
+
+@dataclass(frozen=True, slots=True)
 class Missed:
     """Nothing was heard for a while: whatever could have been announced may have been."""
 
 
-Announcement: TypeAlias = ScriptRemoved | CancelRequested | Missed
+News: TypeAlias = EventsStored | ServicesChanged
+"""What is found in the store: it may be told in vain, and once for many changes."""
+Told: TypeAlias = ScriptRemoved | CancelRequested | News
+"""What a server may announce."""
+Announcement: TypeAlias = Told | Missed
 
-_KINDS: dict[str, type[ScriptRemoved | CancelRequested]] = {
+_KINDS: dict[str, type[Told]] = {
     "script_removed": ScriptRemoved,
     "cancel_requested": CancelRequested,
+    "events_stored": EventsStored,
+    "services_changed": ServicesChanged,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 # PostgreSQL takes less than 8,000.
 _MAX_BYTES = 7_900
 
 
-def encode(announcement: ScriptRemoved | CancelRequested) -> str:
+def encode(announcement: Told) -> str:
     """At most some 8 kB of text; what is longer becomes something that is always true."""
     content = {"kind": _NAMES[type(announcement)], **asdict(announcement)}
     text = json.dumps(content, separators=(",", ":"))

@@ -7,16 +7,22 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, TypeVar
 
+from . import event_operations
 from . import execution_operations as operations
 from .announcements import Announcement
 from .database import Connection, Database, Synchronous
 from .errors import StoreError, StoreErrorKind
+from .event_operations import Drafts
+from .event_records import StoredEvent
 from .execution_statements import COUNT_EXECUTIONS, SELECT_PROBE, SELECT_SETTING
 from .open import DEFAULT_LEASE_SECONDS, open_database
 from .reader import Readers
 from .script_statements import COUNT_SCRIPTS
+from .writer import Operation
+
+T = TypeVar("T")
 
 # Operations between checkpoints; some 10 MB of log.
 _CHECKPOINT_OPERATIONS = 300
@@ -36,6 +42,10 @@ class OpenDatabase:
         self._since_checkpoint = 0
         self._checkpoint: asyncio.Task[None] | None = None
         self._closing: asyncio.Future[None] | None = None
+        self.on_events: Callable[[list[StoredEvent]], None] = lambda _: None
+        """Told of events once they are committed. Those of one group come in order; of two groups, either may be told
+        first."""
+        self._heard: list[Callable[[Announcement], None]] = []
         # What came and went since the store was opened; what was there before is counted beside.
         self._execution_count = 0
         self._script_count = 0
@@ -94,8 +104,13 @@ class OpenDatabase:
         self._database.on_lapse(lapsed)
 
     def listen(self, heard: Callable[[Announcement], None]) -> None:
-        """Has `heard` called, in the event loop, with what the servers that share the database announce."""
-        self._database.listen(heard)
+        """Has `heard` called, in the event loop, with what the servers that share the database announce.
+
+        That is what this one announces as well. Any number may listen.
+        """
+        self._heard.append(heard)
+        if len(self._heard) == 1:
+            self._database.listen(self._hear)
 
     async def close(self) -> None:
         """Writes what is queued and closes. Calling it again only waits for the first."""
@@ -144,6 +159,10 @@ class OpenDatabase:
         """The other servers that use the database, in words. Raises StoreError."""
         return await asyncio.to_thread(self._database.other_servers)
 
+    async def is_sweeper(self) -> bool:
+        """Whether this server does what one of those that share a database has to do."""
+        return not self.is_shared or await self._writer.submit(operations.may_sweep, None)
+
     async def may_sweep(self) -> bool:
         """Whether this server deletes what is too old or too much: of those that share a database one does.
 
@@ -151,7 +170,7 @@ class OpenDatabase:
         """
         if not self.is_shared:
             return True
-        if not await self._writer.submit(operations.may_sweep, None):
+        if not await self.is_sweeper():
             return False
         executions, scripts = await asyncio.to_thread(lambda: Snapshot(self._database).count())
         await asyncio.shield(self._counting)
@@ -169,6 +188,42 @@ class OpenDatabase:
                 f"The store {self._database} does not give back what was written: expected {now}, got {row}. "
                 "Check whether another program has replaced it; restart the server.",
             )
+
+    async def _write(
+        self,
+        operation: Operation[T],
+        argument: Any,
+        events: Drafts,
+        *,
+        small: bool = False,
+        committed: Callable[[T], None] = lambda _: None,
+    ) -> T:
+        """Does an operation together with the events that tell of it, all or nothing."""
+
+        def both_committed(both: tuple[T, list[StoredEvent]]) -> None:
+            committed(both[0])
+            self._tell(both[1])
+
+        both: tuple[T, list[StoredEvent]] = await self._writer.submit(
+            event_operations.tell, (operation, argument, events), compound=True, small=small, committed=both_committed
+        )
+        return both[0]
+
+    def _post(self, operation: Operation[Any], argument: Any, events: Drafts) -> None:
+        """The same, when nobody waits for the outcome. Raises StoreError when the store is closed."""
+        write = (operation, argument, events)
+        future = self._writer.submit(
+            event_operations.tell, write, compound=True, committed=lambda both: self._tell(both[1])
+        )
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def _tell(self, events: list[StoredEvent]) -> None:
+        if events:
+            self.on_events(events)
+
+    def _hear(self, announcement: Announcement) -> None:
+        for heard in self._heard:
+            heard(announcement)
 
     def _flush(self) -> None:
         """Queues what was only noted so far."""

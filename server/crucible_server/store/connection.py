@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from .announcements import CancelRequested, ScriptRemoved
+from .announcements import Told
 from .database import Synchronous
 from .errors import StoreError, StoreErrorKind
 from .sql import Statement
@@ -94,7 +94,7 @@ class SqliteConnection:
     def end_lapsed_leases(self) -> None:
         """See `Connection`: a file has one server."""
 
-    def announce(self, announcement: ScriptRemoved | CancelRequested) -> None:
+    def announce(self, announcement: Told) -> None:
         """See `Connection`: there is nobody else."""
 
     def may_sweep(self) -> bool:

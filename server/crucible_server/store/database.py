@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
-from .announcements import Announcement, CancelRequested, ScriptRemoved
+from .announcements import Announcement, Told
 from .errors import StoreError
 from .sql import Statement
 
@@ -57,8 +57,8 @@ class Connection(Protocol):
     def may_sweep(self) -> bool:
         """Within a write: whether this server is the one that deletes what is too old."""
 
-    def announce(self, announcement: ScriptRemoved | CancelRequested) -> None:
-        """Within a write: tells the other servers once it is committed."""
+    def announce(self, announcement: Told) -> None:
+        """Within a write: tells all servers once it is committed; news for all of the group at once."""
 
     def interrupt(self) -> None:
         """Breaks off what it executes; may be called from another thread."""

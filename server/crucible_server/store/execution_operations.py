@@ -11,11 +11,17 @@ from . import execution_statements as s
 from .announcements import CancelRequested
 from .database import Connection
 from .errors import StoreError, StoreErrorKind
+from .event_records import EventDraft
 from .records import Change, ExecutionEnd, ExecutionRecord, OutputSegment
 from .script_statements import COUNT_EXECUTION
 from .sql import INTERRUPTED, QUEUED, RUNNING
 
-Interruption: TypeAlias = tuple[int, int | None, Callable[[ExecutionRecord, int, int], bytes]]
+Interruption: TypeAlias = tuple[
+    int,
+    int | None,
+    Callable[[ExecutionRecord, int, int], bytes],
+    Callable[[ExecutionRecord], EventDraft] | None,
+]
 Appending: TypeAlias = tuple[str, str, OutputSegment]
 Redaction: TypeAlias = tuple[str, str, Callable[[bytes], bytes]]
 
@@ -76,11 +82,15 @@ def finish_execution(connection: Connection, end: ExecutionEnd) -> None:
         connection.execute(s.INSERT_SEGMENT, _segment_values(end.tenant, end.execution_id, end.output))
 
 
-def interrupt_unfinished(connection: Connection, interruption: Interruption) -> int:
-    """Ends the unfinished executions of servers that are gone, with the output they have; returns their number."""
-    now, expire_time, result = interruption
+def interrupt_unfinished(connection: Connection, interruption: Interruption) -> tuple[int, list[EventDraft]]:
+    """Ends the unfinished executions of servers that are gone, with the output they have.
+
+    Returns their number, and the events that tell of them.
+    """
+    now, expire_time, result, event = interruption
     connection.end_lapsed_leases()
     count = 0
+    told: list[EventDraft] = []
     while rows := connection.execute(s.SELECT_LOST).fetchall():
         for row in rows:
             execution = execution_of_row(row)
@@ -91,8 +101,10 @@ def interrupt_unfinished(connection: Connection, interruption: Interruption) -> 
             time_ns = 0 if execution.start_time is None else max(now - execution.start_time, 0)
             figures = (now, False, time_ns, time_ns, 0, now, now, execution.tenant, execution.script_id)
             connection.execute(COUNT_EXECUTION, figures)
+            if event is not None:
+                told.append(event(execution))
         count += len(rows)
-    return count
+    return count, told
 
 
 def redact_execution(connection: Connection, redaction: Redaction) -> Change:

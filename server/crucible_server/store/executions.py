@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from . import execution_operations as operations
 from . import execution_statements as s
@@ -11,6 +11,7 @@ from . import lists
 from .announcements import CancelRequested
 from .base import OpenDatabase, Snapshot
 from .database import Database
+from .event_records import EventDraft
 from .records import Change, ExecutionEnd, ExecutionQuery, ExecutionRecord, OutputSegment
 from .sql import Statement
 
@@ -28,21 +29,24 @@ class ExecutionStore(OpenDatabase):
 
     def __init__(self, database: Database, snapshot: Snapshot) -> None:
         super().__init__(database, snapshot)
-        self._marks: dict[tuple[str, str], int] = {}
+        self._marks: dict[tuple[str, str], tuple[int, Sequence[EventDraft]]] = {}
         self._mark_timer: asyncio.TimerHandle | None = None
 
-    async def begin_execution(self, execution: ExecutionRecord) -> ExecutionRecord | None:
-        """Inserts an execution: None, or the existing one when its (tenant, execution_id) is taken."""
-        return await self._writer.submit(
+    async def begin_execution(
+        self, execution: ExecutionRecord, events: Sequence[EventDraft] = ()
+    ) -> ExecutionRecord | None:
+        """Inserts an execution and tells: None, or the existing one when its (tenant, execution_id) is taken."""
+        return await self._write(
             operations.begin_execution,
             execution,
+            lambda existing: events if existing is None else (),
             small=len(execution.request) < _SMALL_BYTES,
             committed=lambda existing: self._add_executions(int(existing is None)),
         )
 
-    def mark_running(self, tenant: str, execution_id: str, start_time: int) -> None:
-        """Notes that a queued execution runs. Readers see it a moment later; an end overtakes it."""
-        self._marks[(tenant, execution_id)] = start_time
+    def mark_running(self, tenant: str, execution_id: str, start_time: int, events: Sequence[EventDraft] = ()) -> None:
+        """Notes that a queued execution runs. Readers see it a moment later; an end overtakes it, and tells it too."""
+        self._marks[(tenant, execution_id)] = (start_time, events)
         if self._mark_timer is None:
             self._mark_timer = self._loop.call_later(_MARK_DELAY_SECONDS, self._flush)
 
@@ -53,18 +57,18 @@ class ExecutionStore(OpenDatabase):
         """
         await self._writer.submit(operations.append_output, (tenant, execution_id, segment))
 
-    async def finish_execution(self, end: ExecutionEnd) -> None:
-        """Ends an execution with its result and the rest of its output, all or nothing.
+    async def finish_execution(self, end: ExecutionEnd, events: Sequence[EventDraft] = ()) -> None:
+        """Ends an execution with its result, the rest of its output and the events that tell of it, all or nothing.
 
         Raises StoreError of kind CONFLICT when it was never begun or has ended before.
         """
-        self._marks.pop((end.tenant, end.execution_id), None)
+        _, untold = self._marks.pop((end.tenant, end.execution_id), (0, ()))
         size = len(end.result)
         if end.return_value is not None:
             size += len(end.return_value)
         if end.output is not None:
             size += len(end.output.data)
-        await self._writer.submit(operations.finish_execution, end, compound=True, small=size < _SMALL_BYTES)
+        await self._write(operations.finish_execution, end, (*untold, *events), small=size < _SMALL_BYTES)
 
     async def get_execution(self, tenant: str, execution_id: str) -> ExecutionRecord | None:
         """An execution of this tenant."""
@@ -137,25 +141,30 @@ class ExecutionStore(OpenDatabase):
         return total
 
     async def interrupt_unfinished(
-        self, now: int, result: Callable[[ExecutionRecord, int, int], bytes], expire_time: int | None = None
+        self,
+        now: int,
+        result: Callable[[ExecutionRecord, int, int], bytes],
+        expire_time: int | None = None,
+        event: Callable[[ExecutionRecord], EventDraft] | None = None,
     ) -> int:
         """Ends the unfinished executions of servers that are gone as INTERRUPTED, all or none; returns their number.
 
         With a file of its own that is every one of earlier runs, and to be called at the start only. A shared database
         tells by the servers' leases, and it may be called at any time. `result` gives each its serialized
-        ExecutionResult from its record and the bytes of standard output and standard error that are stored; it
-        is called in the writer's thread.
+        ExecutionResult from its record and the bytes of standard output and standard error that are stored, and
+        `event` the event that tells of it; both are called in the writer's thread.
         """
-        interruption = (now, expire_time, result)
-        return await self._writer.submit(operations.interrupt_unfinished, interruption, compound=True)
+        interruption = (now, expire_time, result, event)
+        count, _ = await self._write(operations.interrupt_unfinished, interruption, lambda outcome: outcome[1])
+        return count
 
     def _flush(self) -> None:
         super()._flush()
         if self._mark_timer is not None:
             self._mark_timer.cancel()
             self._mark_timer = None
-        for (tenant, execution_id), start_time in self._marks.items():
-            self._writer.post(operations.mark_running, (tenant, execution_id, start_time))
+        for (tenant, execution_id), (start_time, events) in self._marks.items():
+            self._post(operations.mark_running, (tenant, execution_id, start_time), events)
         self._marks.clear()
 
     async def _segment(self, statement: Statement, tenant: str, execution_id: str, after: int) -> OutputSegment | None:

@@ -9,6 +9,7 @@ from . import lists
 from . import script_operations as operations
 from . import script_statements as s
 from .base import OpenDatabase
+from .event_operations import Drafts
 from .records import ScriptDeletion, ScriptQuery, ScriptRecord, ScriptStats, ScriptSummary, UnitRecord
 
 # What one transaction deletes at most: others wait for it.
@@ -19,14 +20,14 @@ _LATEST = (1 << 63) - 1
 class ScriptStore(OpenDatabase):
     """Scripts by (tenant, script_id); byte code by a key of its own."""
 
-    async def put_script(self, script: ScriptRecord, unit: UnitRecord | None, name: str | None) -> None:
-        """Stores a script with its byte code, as this principal's, and points the name at it, all or nothing.
+    async def put_script(
+        self, script: ScriptRecord, unit: UnitRecord | None, name: str | None, events: Drafts = ()
+    ) -> None:
+        """Stores a script with its byte code, as this principal's, points the name at it, and tells, all or nothing.
 
         A script that exists keeps `create_time` and `principal`.
         """
-        await self._writer.submit(
-            operations.put_script, (script, unit, name), compound=True, committed=self._add_scripts
-        )
+        await self._write(operations.put_script, (script, unit, name), events, committed=self._add_scripts)
 
     async def get_script(self, tenant: str, script_id: str) -> ScriptRecord | None:
         """A script of this tenant."""

@@ -591,6 +591,14 @@ pub enum ErrorKind {
     Unimplemented = 15,
     /// The execution has not ended, so that it cannot be deleted. FAILED_PRECONDITION.
     ExecutionUnfinished = 16,
+    /// Events after the one to resume from have been deleted. OUT_OF_RANGE, with the `oldest_sequence` in the metadata.
+    EventsExpired = 20,
+    /// The caller has no such subscription. NOT_FOUND.
+    SubscriptionNotFound = 21,
+    /// The event id is taken by another event. ALREADY_EXISTS.
+    EventExists = 22,
+    /// The service id is taken by a service of another principal. ALREADY_EXISTS.
+    ServiceExists = 23,
 }
 impl ErrorKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -616,6 +624,10 @@ impl ErrorKind {
             Self::Unavailable => "ERROR_KIND_UNAVAILABLE",
             Self::Unimplemented => "ERROR_KIND_UNIMPLEMENTED",
             Self::ExecutionUnfinished => "ERROR_KIND_EXECUTION_UNFINISHED",
+            Self::EventsExpired => "ERROR_KIND_EVENTS_EXPIRED",
+            Self::SubscriptionNotFound => "ERROR_KIND_SUBSCRIPTION_NOT_FOUND",
+            Self::EventExists => "ERROR_KIND_EVENT_EXISTS",
+            Self::ServiceExists => "ERROR_KIND_SERVICE_EXISTS",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -638,6 +650,10 @@ impl ErrorKind {
             "ERROR_KIND_UNAVAILABLE" => Some(Self::Unavailable),
             "ERROR_KIND_UNIMPLEMENTED" => Some(Self::Unimplemented),
             "ERROR_KIND_EXECUTION_UNFINISHED" => Some(Self::ExecutionUnfinished),
+            "ERROR_KIND_EVENTS_EXPIRED" => Some(Self::EventsExpired),
+            "ERROR_KIND_SUBSCRIPTION_NOT_FOUND" => Some(Self::SubscriptionNotFound),
+            "ERROR_KIND_EVENT_EXISTS" => Some(Self::EventExists),
+            "ERROR_KIND_SERVICE_EXISTS" => Some(Self::ServiceExists),
             _ => None,
         }
     }

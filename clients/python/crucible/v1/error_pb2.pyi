@@ -27,6 +27,10 @@ class ErrorKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_KIND_UNAVAILABLE: _ClassVar[ErrorKind]
     ERROR_KIND_UNIMPLEMENTED: _ClassVar[ErrorKind]
     ERROR_KIND_EXECUTION_UNFINISHED: _ClassVar[ErrorKind]
+    ERROR_KIND_EVENTS_EXPIRED: _ClassVar[ErrorKind]
+    ERROR_KIND_SUBSCRIPTION_NOT_FOUND: _ClassVar[ErrorKind]
+    ERROR_KIND_EVENT_EXISTS: _ClassVar[ErrorKind]
+    ERROR_KIND_SERVICE_EXISTS: _ClassVar[ErrorKind]
 
 class ExecutionErrorKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -67,6 +71,10 @@ ERROR_KIND_EXECUTION_EXISTS: ErrorKind
 ERROR_KIND_UNAVAILABLE: ErrorKind
 ERROR_KIND_UNIMPLEMENTED: ErrorKind
 ERROR_KIND_EXECUTION_UNFINISHED: ErrorKind
+ERROR_KIND_EVENTS_EXPIRED: ErrorKind
+ERROR_KIND_SUBSCRIPTION_NOT_FOUND: ErrorKind
+ERROR_KIND_EVENT_EXISTS: ErrorKind
+ERROR_KIND_SERVICE_EXISTS: ErrorKind
 EXECUTION_ERROR_KIND_UNSPECIFIED: ExecutionErrorKind
 EXECUTION_ERROR_KIND_RUNTIME: ExecutionErrorKind
 EXECUTION_ERROR_KIND_PANIC: ExecutionErrorKind

@@ -5,6 +5,12 @@ export const serviceConfig = {
       "name": [
         {
           "service": "crucible.v1.ScriptService"
+        },
+        {
+          "service": "crucible.v1.EventService"
+        },
+        {
+          "service": "crucible.v1.RegistryService"
         }
       ],
       "retryPolicy": {

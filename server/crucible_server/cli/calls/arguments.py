@@ -92,11 +92,11 @@ def _nanoseconds(text: str) -> int | None:
     return nanoseconds if 0 < nanoseconds < _MAX_NANOSECONDS else None
 
 
-def duration(text: str) -> Duration:
+def duration(text: str, option: str = "--timeout") -> Duration:
     """A span of time such as `500ms`, `5s`, `2m`; seconds without a unit. Raises CommandError."""
     nanoseconds = _nanoseconds(text)
     if nanoseconds is None:
-        raise CommandError(Exit.USAGE, f"--timeout {text!r}: expected a time above zero, such as 500ms, 5s or 2m")
+        raise CommandError(Exit.USAGE, f"{option} {text!r}: expected a time above zero, such as 500ms, 5s or 2m")
     return Duration(seconds=nanoseconds // 10**9, nanos=nanoseconds % 10**9)
 
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import grpc
 
-from crucible import AsyncClient
+from crucible import AsyncClient, CrucibleError
 from crucible.errors import from_rpc_error
 from crucible_server.cli.exits import Exit
 from crucible_server.cli.terminal import CommandError
@@ -111,6 +111,13 @@ def complete(task: Coroutine[Any, Any, _Result]) -> _Result:
             raise
 
     return asyncio.run(cancellable())
+
+
+def client_error(error: CrucibleError, address: str) -> CommandError:
+    """What an error of the client means for the command."""
+    if isinstance(error.__cause__, grpc.RpcError):
+        return command_error(error.__cause__, address)
+    return CommandError(Exit.REFUSED, str(error))
 
 
 def command_error(status: grpc.RpcError, address: str) -> CommandError:

@@ -53,13 +53,15 @@ class ListView(Generic[_Row]):
     row: Callable[[_Row], Sequence[str]]
     shrink: Sequence[str]
     """Columns that are cut first where the terminal is too narrow."""
+    plain: Callable[[_Row], Any] = plain
+    """How a row looks in JSON."""
 
 
 def print_list(view: ListView[_Row], request: Any, options: ListOptions) -> None:
     """Prints a list. Raises CommandError."""
     rows, token = complete(_collect(view, request, options))
     if options.as_json:
-        emit_json({view.rows: [plain(row) for row in rows], "next_page_token": token})
+        emit_json({view.rows: [view.plain(row) for row in rows], "next_page_token": token})
         return
     if options.ids_only:
         emit(sys.stdout, "".join(f"{view.id_of(row)}\n" for row in rows))

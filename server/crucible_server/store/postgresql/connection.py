@@ -12,7 +12,7 @@ from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 from psycopg.types.string import StrDumper
 
 from crucible_server.store.address import PostgresAddress
-from crucible_server.store.announcements import CancelRequested, ScriptRemoved, encode
+from crucible_server.store.announcements import EventsStored, News, ServicesChanged, Told, encode
 from crucible_server.store.sql import Statement
 
 from . import locks
@@ -53,6 +53,8 @@ class PostgresConnection:
     def __init__(self, raw: Raw) -> None:
         self.raw = raw
         self.close = raw.close
+        self.news: dict[type, News] = {}
+        """What is to be announced with the commit; what was undone leaves its news here, which does no harm."""
 
     def execute(self, statement: Statement, parameters: Sequence[Any] = ()) -> psycopg.Cursor[tuple[Any, ...]]:
         """See `Connection`."""
@@ -90,8 +92,11 @@ class PostgresConnection:
         """See `Connection`. A database that has just started gives all servers the time to come back."""
         self.raw.execute(locks.END_LAPSED)
 
-    def announce(self, announcement: ScriptRemoved | CancelRequested) -> None:
+    def announce(self, announcement: Told) -> None:
         """See `Connection`."""
+        if isinstance(announcement, (EventsStored, ServicesChanged)):
+            self.news[type(announcement)] = announcement
+            return
         self.raw.execute("SELECT pg_notify(%s, %s)", (locks.CHANNEL, encode(announcement)))
 
     def may_sweep(self) -> bool:

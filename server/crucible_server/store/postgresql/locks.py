@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 CHANNEL = "crucible"
 """On which servers tell each other what cannot wait."""
 
@@ -46,6 +48,11 @@ def begin_group(server_id: str, instance_id: str, number: int, lease_seconds: fl
         f"BEGIN; {WRITE}; UPDATE servers SET groups = {number}, lease_end = {NOW} + {int(lease_seconds * 1e9)} "
         f"WHERE server_id = '{server_id}' AND instance_id = '{instance_id}'"
     )
+
+
+def commit(news: Iterable[str]) -> str:
+    """Commits, and announces all of it: in one message. The last result is that of the commit."""
+    return "".join(f"NOTIFY {CHANNEL}, '{text}'; " for text in news) + "COMMIT"
 
 
 REGISTER = (

@@ -61,6 +61,8 @@ def backup(address: PostgresAddress, destination: Path, progress: Progress) -> N
                     raw.execute("BEGIN")
                     target, done = SqliteConnection(raw), 0
                     for table in _TABLES:
+                        # What the migrations have put there is in the backup as it is by now.
+                        raw.execute(f'DELETE FROM "{table.name}"')
                         rows = source.connection.stream(compiled(select(*table.columns)))
                         statement = compiled(insert(table), table.columns.keys())
                         while batch := list(islice(rows, _ROWS_AT_ONCE)):
@@ -121,6 +123,8 @@ def _fill(raw: Raw, table: Table, source: SqliteConnection) -> Iterator[int]:
     """Copies a table; tells from time to time how many rows came since."""
     columns = sql.SQL(", ").join(map(sql.Identifier, table.columns.keys()))
     copy = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table.name), columns)
+    # What the migrations have put there is in the backup as it was by then.
+    raw.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table.name)))
     with raw.cursor() as cursor, cursor.copy(copy) as rows:
         stream = source.stream(compiled(select(*table.columns)))
         while batch := list(islice(stream, _ROWS_AT_ONCE)):

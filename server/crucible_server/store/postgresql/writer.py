@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 import psycopg
 
 from crucible_server.store.address import PostgresAddress
+from crucible_server.store.announcements import encode
 from crucible_server.store.errors import StoreError, StoreErrorKind
 from crucible_server.store.writer import Write, Writer
 
@@ -159,7 +160,10 @@ class PostgresWriter(Writer):
             if is_careful:
                 raw.execute("RELEASE operation")
         self._doubt = number
-        ended = raw.execute("COMMIT")
+        news, self._connection.news = self._connection.news.values(), {}
+        ended = raw.execute(locks.commit(map(encode, news)))
+        while ended.nextset():
+            pass
         self._doubt = None
         if ended.statusmessage != "COMMIT":
             raise StoreError(StoreErrorKind.UNAVAILABLE, f"The store {self._address} undid a transaction. Try again.")

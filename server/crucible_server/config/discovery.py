@@ -1,0 +1,78 @@
+"""How services are found, and how they are asked how they are."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from .quantities import Seconds
+
+
+class DiscoveryConfig(BaseModel):
+    """Where this server makes itself known, and what its own registry bears."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    endpoints: tuple[str, ...] = ()
+    """`HOST:PORT` of other servers of Crucible at whose registries this one makes itself known too."""
+    refresh: Seconds = 10.0
+    """How often it renews that, here and there."""
+    lease: Seconds = Field(default=30.0, ge=1, le=3600)
+    """For registrations that name none; a service is gone when it sends no heartbeat for that long."""
+    advertise: str = ""
+    """What others are told to reach this server by; the address that it listens on when empty."""
+    max_services: int = Field(default=1000, gt=0)
+    """Services that one tenant may have registered."""
+    max_watches: int = Field(default=1000, gt=0)
+    """Calls of WatchServices at once, of all principals together."""
+
+    @field_validator("endpoints")
+    @classmethod
+    def _check_endpoints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in value:
+            host, separator, port = entry.rpartition(":")
+            if not separator or not host or "/" in host or not port.isdecimal() or not 0 < int(port) < 65536:
+                raise ValueError(f"expected HOST:PORT such as 10.0.0.5:50051, got {entry!r}")
+        return value
+
+    @model_validator(mode="after")
+    def _check_refresh(self) -> DiscoveryConfig:
+        if self.refresh >= self.lease:
+            raise ValueError("expected `refresh` to be shorter than `lease`, a third of it is usual")
+        return self
+
+
+class HealthCheckConfig(BaseModel):
+    """How the health of registered services is checked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    allow: tuple[str, ...] = ()
+    """What may be asked: entries like those of `engine.http.allow`, http for `grpc://` and https for `grpcs://` too. A
+    service with any other `health_check_url` is refused."""
+    interval: Seconds = 10.0
+    """Between two checks, for services that name none."""
+    timeout: Seconds = 3.0
+    """For an answer; at most the interval."""
+    failure_threshold: int = Field(default=3, ge=1, le=100)
+    """Failures in a row after which a service is unhealthy."""
+    success_threshold: int = Field(default=1, ge=1, le=100)
+    """Successes in a row after which one that was not is healthy."""
+    max_concurrent: int = Field(default=32, gt=0, le=1024)
+    """Checks at once."""
+
+    @field_validator("allow")
+    @classmethod
+    def _check_allow(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value:
+            # Imported late, and only when it is needed: the reading of entries belongs to the one who dials.
+            from crucible_server.outbound.allow import parse_entry
+
+            for entry in value:
+                parse_entry(entry)
+        return value
+
+    @model_validator(mode="after")
+    def _check_timeout(self) -> HealthCheckConfig:
+        if self.timeout > self.interval:
+            raise ValueError("expected `timeout` to be at most `interval`")
+        return self

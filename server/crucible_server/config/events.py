@@ -1,0 +1,28 @@
+"""How long events are kept, and how many are taken."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ByteSize, ConfigDict, Field
+
+from .quantities import Bytes, Seconds
+
+
+class EventsConfig(BaseModel):
+    """What EventService keeps and bears."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    retention: Seconds = 7 * 86400.0
+    """How long events are kept, unless `max_stored` is reached."""
+    max_stored: int = Field(default=1_000_000, gt=0)
+    """Events beyond these are deleted, the oldest first."""
+    max_event_bytes: Bytes = Field(default=ByteSize(64 * 1024), le=1024 * 1024)
+    """The data of one event that a client emits."""
+    max_emitted_per_minute: int = Field(default=60_000, gt=0)
+    """Events that one principal may emit: as many at once, then as they come back with time."""
+    max_subscriptions: int = Field(default=10_000, gt=0)
+    """Subscriptions at once, of all principals together."""
+    max_subscriptions_per_principal: int = Field(default=1_000, gt=0)
+    """And of one."""
+    bookmark_interval: Seconds = 10.0
+    """How often a subscriber is told how far it has come while there is nothing of its filter."""

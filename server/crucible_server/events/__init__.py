@@ -1,0 +1,1 @@
+"""What happened: told in the order of its commits, from the store, to whoever may know."""

@@ -1,0 +1,182 @@
+"""Subscriptions: who follows the feed, from where, and until when."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator
+
+from crucible.v1 import event_service_pb2 as pb
+from crucible_server.config import EventsConfig
+from crucible_server.errors import ErrorKind, ServiceError, invalid, unavailable
+from crucible_server.events import wire
+from crucible_server.events.feed import Feed, Reader
+from crucible_server.policy.principals import Caller
+from crucible_server.store import EventSelection
+
+SubscriptionMessage = pb.SubscribeResponse | wire.EncodedBatch
+
+
+class Subscription(Reader):
+    """One subscriber's stream."""
+
+    def __init__(self, caller: Caller, selection: EventSelection, position: int) -> None:
+        super().__init__(selection, position)
+        self.caller = caller
+        self.subscription_id = f"sub-{secrets.token_hex(16)}"
+
+
+class Subscriptions:
+    """All subscriptions of this server."""
+
+    def __init__(self, feed: Feed, config: EventsConfig) -> None:
+        self._feed = feed
+        self._config = config
+        self._open: dict[str, Subscription] = {}
+        self._of_principal: Counter[tuple[str, str]] = Counter()
+        self._bookmarking: asyncio.Task[None] | None = None
+        self._is_stopping = False
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def start(self) -> None:
+        """Begins to send bookmarks."""
+        self._bookmarking = asyncio.get_running_loop().create_task(self._bookmark())
+
+    async def stop(self) -> None:
+        """Lets every subscriber have what is in memory, then ends it."""
+        self._is_stopping = True
+        for subscription in self._open.values():
+            subscription.wake()
+        if self._bookmarking is not None:
+            self._bookmarking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._bookmarking
+
+    async def follow(
+        self, caller: Caller, selection: EventSelection, after: int | None
+    ) -> AsyncIterator[SubscriptionMessage]:
+        """The messages of a subscription, without end unless somebody ends it.
+
+        Raises StoreError, and ServiceError: EVENTS_EXPIRED when what comes after `after` is kept no longer, also while
+        it is on its way; VALIDATION_ERROR, RESOURCE_EXCEEDED; UNAVAILABLE when the server stops.
+        """
+        self._admit(caller)
+        self._of_principal[caller.tenant, caller.principal] += 1
+        subscription = None
+        try:
+            bounds = await self._feed.bounds()
+            position = bounds.newest if after is None else after
+            if after == 0:
+                position = bounds.oldest - 1
+            if position > bounds.newest:
+                raise invalid(
+                    "after_sequence",
+                    f"expected at most {bounds.newest}, the newest event, got {position}: it belongs to another server",
+                )
+            if position + 1 < bounds.oldest:
+                raise expired(position, bounds.oldest)
+            subscription = Subscription(caller, selection, position)
+            self._open[subscription.subscription_id] = subscription
+            yield pb.SubscribeResponse(
+                started=pb.SubscriptionStarted(
+                    subscription_id=subscription.subscription_id,
+                    after_sequence=position,
+                    last_sequence=bounds.newest,
+                    oldest_sequence=bounds.oldest,
+                )
+            )
+            async for message in self._messages(subscription):
+                yield message
+        finally:
+            self._of_principal[caller.tenant, caller.principal] -= 1
+            if not self._of_principal[caller.tenant, caller.principal]:
+                del self._of_principal[caller.tenant, caller.principal]
+            if subscription is not None:
+                self._open.pop(subscription.subscription_id, None)
+
+    def end(self, caller: Caller, subscription_id: str) -> None:
+        """Ends a subscription of the caller. Raises ServiceError (SUBSCRIPTION_NOT_FOUND)."""
+        subscription = self._open.get(subscription_id)
+        if subscription is None or (subscription.caller.tenant, subscription.caller.principal) != (
+            caller.tenant,
+            caller.principal,
+        ):
+            raise ServiceError(
+                ErrorKind.ERROR_KIND_SUBSCRIPTION_NOT_FOUND,
+                f"{caller.principal!r} has no subscription {subscription_id[:80]!r} at this server; it may have ended",
+            )
+        del self._open[subscription_id]
+        subscription.close()
+
+    async def _messages(self, subscription: Subscription) -> AsyncIterator[SubscriptionMessage]:
+        feed = self._feed
+        has_been_live = is_behind = False
+        while not subscription.is_closed:
+            if subscription.position >= feed.last:
+                has_been_live, is_behind = True, False
+                if self._is_stopping:
+                    raise unavailable("the server is stopping; subscribe again after the last sequence number")
+                await feed.wait(subscription)
+                if subscription.position >= feed.last and subscription.position > subscription.told:
+                    subscription.told = subscription.position
+                    yield pb.SubscribeResponse(bookmark=pb.SubscriptionBookmark(sequence=subscription.position))
+                continue
+            if feed.holds(subscription.position):
+                entries = feed.take(subscription)
+            else:
+                if has_been_live and not is_behind:
+                    is_behind = True
+                    yield pb.SubscribeResponse(
+                        lagged=pb.SubscriptionLagged(
+                            events=feed.last - subscription.position, after_sequence=subscription.position
+                        )
+                    )
+                before = subscription.position
+                page = await feed.read(subscription)
+                if before + 1 < page.bounds.oldest:
+                    raise expired(before, page.bounds.oldest)
+                entries = [wire.entry(event) for event in page]
+            if entries:
+                yield wire.EncodedBatch(entries)
+            else:
+                # Long stretches with nothing of the filter must not keep the event loop.
+                await asyncio.sleep(0)
+
+    def _admit(self, caller: Caller) -> None:
+        if self._is_stopping:
+            raise unavailable("the server is stopping and takes no subscription")
+        config = self._config
+        in_all = sum(self._of_principal.values())
+        of_one = self._of_principal[caller.tenant, caller.principal]
+        for count, most, name in (
+            (in_all, config.max_subscriptions, "max_subscriptions"),
+            (of_one, config.max_subscriptions_per_principal, "max_subscriptions_per_principal"),
+        ):
+            if count >= most:
+                raise ServiceError(
+                    ErrorKind.ERROR_KIND_RESOURCE_EXCEEDED,
+                    f"expected at most {most} subscriptions at once (events.{name}); end some with Unsubscribe",
+                    retry_after=1.0,
+                    quota=name,
+                )
+
+    async def _bookmark(self) -> None:
+        while True:
+            await asyncio.sleep(self._config.bookmark_interval)
+            for subscription in list(self._open.values()):
+                if subscription.is_idle and self._feed.last > subscription.told:
+                    subscription.wake()
+
+
+def expired(position: int, oldest: int) -> ServiceError:
+    """The error of a position after which events have been deleted."""
+    return ServiceError(
+        ErrorKind.ERROR_KIND_EVENTS_EXPIRED,
+        f"after_sequence: events after {position} have been deleted for their age or number; the oldest that is kept "
+        f"is {oldest}. Resume after {oldest - 1}, or with 0 from the oldest; those in between are lost",
+        metadata={"oldest_sequence": str(oldest)},
+    )

@@ -1,0 +1,196 @@
+"""Events in the store: with what they tell of or not at all, numbered in the order of commits, without gaps."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from crucible_server.store import (
+    EventDraft,
+    EventSelection,
+    EventTakenError,
+    Store,
+    StoredEvent,
+    StoreError,
+    StoreErrorKind,
+)
+from tests.store.records import NOW, end, execution, script
+
+
+def draft(
+    type_name: str = "script_compiled", tenant: str = "local", event_id: str | None = None, **fields: object
+) -> EventDraft:
+    """An event that says little."""
+    values = {"principal": "anna", "script_id": "s1", "time": NOW, "data": b"data", **fields}
+    return EventDraft(tenant=tenant, type=type_name, event_id=event_id, **values)  # type: ignore[arg-type]
+
+
+def selection(tenant: str = "local", types: tuple[str, ...] = (), **fields: object) -> EventSelection:
+    """What somebody asks for who is no operator."""
+    values = {
+        "sees_server": False,
+        "has_custom": False,
+        "hidden": frozenset(),
+        "script_id": "",
+        "principal": "",
+        **fields,
+    }
+    return EventSelection(tenant=tenant, types=frozenset(types), **values)  # type: ignore[arg-type]
+
+
+async def kept(store: Store) -> list[tuple[int, str]]:
+    """Sequence and type of all events."""
+    page = await store.events_after(None, 0, 10_000)
+    return [(event.sequence, event.type) for event in page]
+
+
+def is_same(one: EventDraft, other: StoredEvent) -> bool:
+    return one.data == other.data
+
+
+async def test_an_event_is_stored_with_what_it_tells_of(store: Store) -> None:
+    told: list[StoredEvent] = []
+    store.on_events = told.extend
+    await store.put_script(script(), None, None, [draft("script_compiled"), draft("script_cached")])
+    await store.begin_execution(execution(), [draft("execution_started")])
+    await store.finish_execution(end(), [draft("script_executed")])
+    expected = ["script_compiled", "script_cached", "execution_started", "script_executed"]
+    assert await kept(store) == list(enumerate(expected, 1))
+    assert [(event.sequence, event.type) for event in told] == list(enumerate(expected, 1))
+
+
+async def test_what_fails_tells_nothing_and_takes_no_number(store: Store) -> None:
+    await store.begin_execution(execution(), [draft("execution_started")])
+    with pytest.raises(StoreError) as raised:
+        await store.finish_execution(end("absent"), [draft("script_executed")])
+    assert raised.value.kind is StoreErrorKind.CONFLICT
+    # An id that is taken begins nothing.
+    assert await store.begin_execution(execution(), [draft("execution_started")]) is not None
+    await store.append_events([draft("script_cached")])
+    assert await kept(store) == [(1, "execution_started"), (2, "script_cached")]
+
+
+async def test_a_start_that_waits_is_told_before_the_end_that_overtakes_it(store: Store) -> None:
+    await store.begin_execution(execution())
+    store.mark_running("local", "e1", NOW, [draft("execution_started")])
+    await store.finish_execution(end(), [draft("script_executed")])
+    await store.begin_execution(execution(execution_id="e2"))
+    store.mark_running("local", "e2", NOW, [draft("execution_started")])
+    while len(events := await kept(store)) < 3:
+        await asyncio.sleep(0.01)
+    assert events == [(1, "execution_started"), (2, "script_executed"), (3, "execution_started")]
+
+
+async def test_numbers_follow_the_commits_of_many_writers(store: Store) -> None:
+    """Small writes are committed in the event loop, large ones in the writer's thread; numbers never run back."""
+    told: list[int] = []
+    store.on_events = lambda events: told.extend(event.sequence for event in events)
+    large = b"x" * 100_000
+    writes = [
+        store.emit([draft("a.b", event_id=f"id-{number}", data=large if number % 3 else b"")], is_same)
+        for number in range(300)
+    ]
+    places = [sequence for ((sequence, _),) in await asyncio.gather(*writes)]
+    assert sorted(places) == list(range(1, 301))
+    assert sorted(told) == sorted(places)
+    page = await store.events_after(None, 0, 10_000)
+    assert [event.sequence for event in page] == list(range(1, 301))
+    by_id = {event.event_id: event.sequence for event in page}
+    assert [by_id[f"id-{number}"] for number in range(300)] == places
+
+
+async def test_an_id_is_taken_once_in_a_tenant(store: Store) -> None:
+    assert await store.emit([draft("a.b", event_id="x")], is_same) == [(1, False)]
+    assert await store.emit([draft("a.b", event_id="x"), draft("a.b", event_id="y")], is_same) == [
+        (1, True),
+        (2, False),
+    ]
+    assert await store.emit([draft("a.b", "other", "x")], is_same) == [(3, False)]
+    with pytest.raises(EventTakenError):
+        await store.emit([draft("a.b", event_id="z"), draft("a.b", event_id="x", data=b"else")], is_same)
+    same = [draft("a.b", event_id="w"), draft("a.b", event_id="w")]
+    assert await store.emit(same, is_same) == [(4, False), (4, False)]
+    assert len(await kept(store)) == 4
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (selection(), [1, 2, 3, 4]),
+        (selection(sees_server=True), [1, 2, 3, 4, 6]),
+        (selection("other"), [5]),
+        (selection(types=("script_compiled",)), [1]),
+        (selection(types=("script_compiled", "a.b")), [1, 3]),
+        (selection(has_custom=True), [3, 4]),
+        (selection(types=("script_compiled",), has_custom=True), [1, 3, 4]),
+        (selection(hidden=frozenset(("security_violation",))), [1, 3, 4]),
+        (selection(script_id="s2"), [4]),
+        (selection(principal="bert"), [2]),
+        (selection(script_id="s2", principal="bert"), []),
+    ],
+)
+async def test_a_selection_reads_what_it_admits(store: Store, wanted: EventSelection, expected: list[int]) -> None:
+    told: list[StoredEvent] = []
+    store.on_events = told.extend
+    await store.append_events([draft(), draft("security_violation", principal="bert")])
+    await store.emit([draft("a.b", event_id="x"), draft("a.c", event_id="y", script_id="s2")], is_same)
+    await store.append_events([draft(tenant="other"), draft("health_status_changed", tenant="")])
+    assert [event.sequence for event in await store.events_after(wanted, 0, 10)] == expected
+    assert [event.sequence for event in await store.events_before(wanted, None, 10, None, None)] == expected[::-1]
+    assert [event.sequence for event in told if wanted.admits(event)] == expected
+
+
+async def test_pages_go_on_where_they_ended(store: Store) -> None:
+    await store.append_events([draft(time=NOW + number) for number in range(10)])
+    page = await store.events_after(selection(), 3, 4)
+    assert ([event.sequence for event in page], page.position) == ([4, 5, 6, 7], 7)
+    page = await store.events_after(selection(), 7, 4)
+    assert ([event.sequence for event in page], page.position) == ([8, 9, 10], 10)
+    page = await store.events_before(selection(), 8, 3, None, None)
+    assert ([event.sequence for event in page], page.position) == ([7, 6, 5], 5)
+    page = await store.events_before(selection(), None, 5, NOW + 2, NOW + 4)
+    assert [event.sequence for event in page] == [4, 3]
+
+
+async def test_the_oldest_go_first_by_age_and_by_number(store: Store) -> None:
+    await store.append_events([draft(time=NOW + number) for number in range(10)])
+    assert await store.expire_events(NOW + 3, 100) == 3
+    bounds = await store.event_bounds()
+    assert (bounds.oldest, bounds.newest) == (4, 10)
+    assert await store.expire_events(0, 2) == 5
+    assert await store.expire_events(0, 2) == 0
+    assert [sequence for sequence, _ in await kept(store)] == [9, 10]
+    assert await store.expire_events(NOW + 100, 2) == 2
+    bounds = await store.event_bounds()
+    assert (bounds.oldest, bounds.newest) == (11, 10)
+    await store.append_events([draft()])
+    assert [sequence for sequence, _ in await kept(store)] == [11]
+
+
+async def test_numbers_go_on_after_a_restart(store: Store, url: str) -> None:
+    await store.append_events([draft(), draft()])
+    await store.expire_events(NOW + 1, 100)
+    await store.close()
+    again = await Store.open(url)
+    try:
+        await again.append_events([draft()])
+        assert [sequence for sequence, _ in await kept(again)] == [3]
+    finally:
+        await again.close()
+
+
+async def test_only_clients_events_cost_an_index(store: Store, path: Path) -> None:
+    await store.append_events([draft()])
+    connection = sqlite3.connect(path)
+    try:
+        plan = connection.execute(
+            "EXPLAIN QUERY PLAN SELECT sequence FROM events WHERE tenant = 'local' AND event_id = 'x'"
+        ).fetchall()
+        assert "events_event_id" in str(plan)
+        rows = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'events_event_id'").fetchall()
+        assert "WHERE event_id IS NOT NULL" in str(rows)
+    finally:
+        connection.close()
