@@ -19,6 +19,7 @@ from crucible_server.engine.engine import Engine, Observed
 from crucible_server.engine.output import OutputChunk
 from crucible_server.errors import invalid
 from crucible_server.policy.grants import Grants
+from crucible_server.telemetry.place import span
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ScriptService"].full_name
 # The range of google.protobuf.Duration.
@@ -57,7 +58,8 @@ class ScriptService:
         self._engine.require_running()
         if not request.HasField("source"):
             raise invalid("source", "expected a script to compile, got none")
-        grant = self._grants.for_compile(handlers.caller(context), request.context)
+        with span("policy"):
+            grant = self._grants.for_compile(handlers.caller(context), request.context)
         compilation = await self._engine.scripts.compile(
             request.source, grant, name=request.context.name, force=request.context.force
         )
@@ -85,7 +87,8 @@ class ScriptService:
     ) -> tuple[Observed, bool]:
         if not request.HasField("context"):
             raise invalid("context", "expected what to execute, got none")
-        grant = self._grants.for_execution(handlers.caller(context), request.context)
+        with span("policy"):
+            grant = self._grants.for_execution(handlers.caller(context), request.context)
         return await self._engine.execute(request.context, grant, announce=announce)
 
     async def _execute(self, request: pb.ExecuteScriptRequest, context: Context) -> pb.ExecuteScriptResponse:

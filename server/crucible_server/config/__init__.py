@@ -3,5 +3,14 @@
 from .http import HttpConfig
 from .load import ConfigError, load_config
 from .models import ResourceLimitsConfig, ScriptEngineConfig, ServerConfig
+from .telemetry import TelemetryConfig
 
-__all__ = ["ConfigError", "HttpConfig", "ResourceLimitsConfig", "ScriptEngineConfig", "ServerConfig", "load_config"]
+__all__ = [
+    "ConfigError",
+    "HttpConfig",
+    "ResourceLimitsConfig",
+    "ScriptEngineConfig",
+    "ServerConfig",
+    "TelemetryConfig",
+    "load_config",
+]

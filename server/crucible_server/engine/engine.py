@@ -39,6 +39,7 @@ from crucible_server.engine.upkeep import Retention, Upkeep
 from crucible_server.errors import ErrorKind, ServiceError, invalid, unavailable
 from crucible_server.policy.grants import Grant
 from crucible_server.store import ExecutionRecord, Store, StoreError
+from crucible_server.telemetry.place import recorder, span
 
 Status = server_info_pb2.ServiceStatus
 _EXECUTION_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}\Z")
@@ -64,6 +65,7 @@ class EngineSettings:
     cache_bytes: int
     retention: Retention
     http: HttpConfig
+    traced_origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class Engine:
             settings.max_queued_executions,
             settings.max_executions_memory,
         )
-        self.host_calls = HostCalls(settings.http)
+        self.host_calls = HostCalls(settings.http, settings.traced_origins)
         self.figures = Figures()
         self.instance_id = secrets.token_hex(8)
         self.status: Status = Status.SERVICE_STATUS_STARTING
@@ -224,7 +226,8 @@ class Engine:
         if context.seed and len(context.seed) != 32:
             raise invalid("context.seed", f"expected 32 bytes or none, got {len(context.seed)}")
         self.crashes.check(grant.tenant, grant.principal)
-        unit = await self.scripts.resolve(context, grant)
+        with span("resolve"):
+            unit = await self.scripts.resolve(context, grant)
         function = context.function or "main"
         arguments = bind(context, unit, function)
         # Compiling took a while: the same id may have come in again, or the server may be stopping now.
@@ -261,7 +264,7 @@ class Engine:
         execution = Execution(record, context, grant, unit, arguments, self.store)
         self._live[grant.tenant, execution_id] = execution
         self._idle.clear()
-        task = asyncio.get_running_loop().create_task(self._run(execution, ticket))
+        task = asyncio.get_running_loop().create_task(execution.follow(self._run(execution, ticket)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         observed = Observed(record, execution)
@@ -298,7 +301,11 @@ class Engine:
         try:
             if not await execution.begin():
                 return
-            if not ticket.running and await execution.wait_turn(ticket.turn):
+            with span("queue"):
+                began, is_late = time.perf_counter(), not ticket.running
+                is_due = is_late and await execution.wait_turn(ticket.turn)
+            recorder().queued(time.perf_counter() - began if is_late else 0.0)
+            if is_due:
                 self.store.mark_running(record.tenant, record.execution_id, time.time_ns())
                 self._hold_back(execution)
             await execution.run(self.interpreter, self.host_calls, self._settings.retention.executions_ns)
@@ -306,7 +313,9 @@ class Engine:
                 self.upkeep.store_later(execution.unstored)
             if execution.is_crash:
                 self.crashes.note(record.tenant, record.principal)
-            self.figures.ended(execution.finished.result(), is_fault=execution.is_fault)
+            result = execution.finished.result()
+            self.figures.ended(result, is_fault=execution.is_fault)
+            recorder().executed(result, execution.grant.level)
         except StoreError as error:
             # Whoever waits has been told.
             self.upkeep.refused(error)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import Awaitable
 
 from crucible.v1 import execution_pb2, script_pb2, value_pb2
 from crucible.vm.v1 import child_pb2
-from crucible_server.engine import bounds, values
+from crucible_server.engine import bounds, results, values
 from crucible_server.engine.cache import CompiledUnit
 from crucible_server.engine.host_calls import HostCallContext, HostCalls
 from crucible_server.engine.interpreter import Interpreter
@@ -19,6 +20,7 @@ from crucible_server.errors import ServiceError, invalid, unavailable
 from crucible_server.outbound.allowance import Allowance
 from crucible_server.policy.grants import Grant
 from crucible_server.store import ExecutionEnd, ExecutionRecord, OutputSegment, Store, StoreError, StoreErrorKind
+from crucible_server.telemetry.place import Fact, recorder, span
 
 
 class Execution:
@@ -82,6 +84,20 @@ class Execution:
         elif self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 
+    async def follow(self, life: Awaitable[None]) -> None:
+        """Awaits its whole life: one span, with those of its stages below."""
+        record = self.record
+        facts: dict[str, Fact] = {
+            "crucible.execution.id": record.execution_id,
+            "crucible.execution.detached": record.detached,
+            "crucible.script.id": record.script_id,
+            "crucible.security.level": results.level_word(self.grant.level),
+        }
+        with span("execute", facts=facts) as executing:
+            await life
+            if self.finished.done() and not self.finished.exception() and not self.finished.result().success:
+                executing.failed(results.error_word(self.finished.result().error.kind))
+
     async def _keep(self, segment: OutputSegment) -> None:
         await self._store.append_output(self.record.tenant, self.record.execution_id, segment)
 
@@ -95,7 +111,8 @@ class Execution:
     async def begin(self) -> bool:
         """Commits the record; False when the id is taken. Raises StoreError when it cannot be stored."""
         try:
-            existing = await self._store.begin_execution(self.record)
+            with span("commit record"):
+                existing = await self._store.begin_execution(self.record)
         except BaseException as error:
             self.begun.set_exception(error)
             self.finished.set_exception(error)
@@ -122,7 +139,8 @@ class Execution:
             rest = await self.output.settle()
             end = self._end_of(result, rest, retention_ns)
             try:
-                await self._store.finish_execution(end)
+                with span("commit result"):
+                    await self._store.finish_execution(end)
             except StoreError as error:
                 if error.kind is not StoreErrorKind.CONFLICT:
                     self.unstored = end
@@ -174,19 +192,26 @@ class Execution:
             result.error.CopyFrom(error_of(self._ending))
             return result
         limits = bounds.child_limits(self.grant.limits)
+        began = time.perf_counter()
         try:
-            child = await interpreter.take(limits)
+            with span("fork") as forking:
+                child = await interpreter.take(limits)
+                forking.fact("crucible.spare", child.was_spare)
         except ServiceError as error:
             # The record exists, so the caller gets a result that it can ask for again.
             self.is_fault = True
             result.error.kind = Kind.EXECUTION_ERROR_KIND_INTERNAL
             result.error.message = f"no interpreter could be started: {error.message}"
             return result
+        recorder().forked(time.perf_counter() - began, is_spare=child.was_spare)
         self.started_ns = self._start.start_time_ns = time.time_ns()
         if self.grant.limits.max_execution_time is not None:
             network.deadline = time.monotonic() + self.grant.limits.max_execution_time
         self._hand_over(job)
-        await job.run(child, limits)
+        with span("run") as running:
+            await job.run(child, limits)
+            running.fact("crucible.instructions", job.usage.operations_count)
+            running.fact("crucible.host_calls", job.host_calls)
         self.is_crash = job.is_crash
         self.is_fault = job.is_interpreter_lost or self.output.failure is not None
         result.execution_time.FromNanoseconds(int(job.elapsed * 1e9))

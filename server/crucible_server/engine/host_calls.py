@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from crucible_server.config import HttpConfig
 from crucible_server.engine.job import HostCallError, HostCallHandler
 from crucible_server.outbound.allowance import Allowance, RefusedError
 from crucible_server.store import ExecutionRecord
+from crucible_server.telemetry.place import recorder, span
 
 if TYPE_CHECKING:
     from crucible_server.outbound.client import HttpClient
@@ -55,9 +57,11 @@ class HostCallEntry:
 class HostCalls:
     """The host calls of this server. Checked when they are made: nothing that a child says authorises one."""
 
-    def __init__(self, http: HttpConfig) -> None:
+    def __init__(self, http: HttpConfig, traced: Iterable[str] = ()) -> None:
+        """`traced` are the origins that are told which trace a request belongs to."""
         self._entries: dict[str, HostCallEntry] = {}
         self._http_config = http
+        self._traced = tuple(traced)
         self._http: HttpClient | None = None
         self.register(HostCallEntry("crucible.basic.log", 1, "crucible::basic", True, _log))
         self.register(HostCallEntry("crucible.basic.sleep", 1, "crucible::basic", True, _sleep))
@@ -82,14 +86,26 @@ class HostCalls:
                 raise HostCallError(f"{call.name}: expected an object of arguments")
             return await entry.act(context, call.arguments.object_value)
 
-        return answer
+        async def followed(call: child_pb2.HostCall) -> value_pb2.Value:
+            # A name that a script made up would be a label of its own.
+            name = call.name if call.name in self._entries else "_OTHER"
+            began, success = time.perf_counter(), False
+            try:
+                with span(f"host_call {name}", facts={"crucible.host_call.id": call.call_id}):
+                    value = await answer(call)
+                success = True
+                return value
+            finally:
+                recorder().host_call(name, time.perf_counter() - began, success=success)
+
+        return followed
 
     async def _request(self, context: HostCallContext, arguments: value_pb2.ObjectValue) -> value_pb2.Value:
         if self._http is None:
             # Only here: most servers never make a request, and the library takes a while to load.
             from crucible_server.outbound.client import HttpClient
 
-            self._http = HttpClient(self._http_config)
+            self._http = HttpClient(self._http_config, traced=self._traced)
         try:
             return await self._http.request(arguments, context.network)
         except RefusedError as error:

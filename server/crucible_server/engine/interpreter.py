@@ -144,6 +144,7 @@ class Interpreter:
                     continue
                 zygote.assign(child, limits)
                 self.spare_hits += 1
+                child.was_spare = True
                 self._drawn(child)
                 return child
         child = zygote.spawn(limits)

@@ -6,6 +6,7 @@ Nothing that the child reports authorises anything: exit codes and errors are wo
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -99,6 +100,7 @@ class Job:
         self._uncredited = 0
         self._frames = 0
         self._started = 0.0
+        self._context = contextvars.Context()
         self._limits = start.limits
         self._time_ns = 0
 
@@ -106,6 +108,8 @@ class Job:
         """Runs the job to its end in a child that was just taken with these limits."""
         self._child = child
         self._started = time.monotonic()
+        # Frames arrive in the context of whoever had this child forked.
+        self._context = contextvars.copy_context()
         self._time_ns = self.start.start_time_ns
         child.max_frame_bytes = max(self._limits.return_bytes + 65536, 1024 * 1024)
         if self.start.WhichOneof("job") == "compile":
@@ -203,7 +207,7 @@ class Job:
             values.check(call.arguments)
         except values.InvalidValueError as error:
             raise FrameError(f"host call arguments: {error}") from None
-        task = asyncio.get_running_loop().create_task(self._answer(call))
+        task = asyncio.get_running_loop().create_task(self._answer(call), context=self._context.copy())
         self._calls.add(task)
         task.add_done_callback(self._calls.discard)
 

@@ -54,7 +54,8 @@ class Zygote:
     @property
     def child_pids(self) -> list[int]:
         """Process ids of its children."""
-        return [child.pid for child in self._children.values() if child.pid]
+        # A copy first, in one step: whoever reads metrics does so in another thread.
+        return [child.pid for child in list(self._children.values()) if child.pid]
 
     async def start(self) -> zygote_pb2.Ready:
         """Starts the process and waits until it can fork.
