@@ -136,8 +136,8 @@ for _code in grpc.StatusCode:
 
 
 def _parent(metadata: Iterable[tuple[str, str | bytes]]) -> tuple[str, str]:
-    """Trace id and span id that the caller names; empty ones without a single valid name."""
-    found = [value for key, value in metadata if key == "traceparent"]
-    if len(found) == 1 and isinstance(found[0], str) and (ids := read_traceparent(found[0])) is not None:
-        return ids
+    """Trace id and span id that the caller names, or empty ones."""
+    for key, value in metadata:
+        if key == "traceparent" and isinstance(value, str):
+            return read_traceparent(value) or ("", "")
     return "", ""

@@ -72,14 +72,9 @@ class OtelTracer:
 
     def arriving(self, name: str, metadata: Iterable[tuple[str, str | bytes]], facts: Mapping[str, Fact]) -> OtelSpan:
         """The first span of a call: below the client's when its metadata name one, else of a new trace."""
-        carrier: dict[str, list[str]] = {}
-        for key, value in metadata:
-            if key in _HEADERS and isinstance(value, str):
-                carrier.setdefault(key, []).append(value)
-        # Two parents are none.
-        context = Context()
-        if len(carrier.get("traceparent", ())) == 1:
-            context = _PROPAGATOR.extract(carrier, context)
+        # gRPC delivers one `traceparent` at most: the last.
+        carrier = {key: value for key, value in metadata if key in _HEADERS and isinstance(value, str)}
+        context = _PROPAGATOR.extract(carrier, Context())
         return self._begin(name, context, trace.SpanKind.SERVER, facts, self._recorder)
 
     def _begin(

@@ -31,6 +31,7 @@ _SCOPE = "crucible"
 _LAST_SECONDS = 2.0
 _BATCH = 512
 _BATCH_DELAY_MS = 1000
+_USELESS = ("exporter.operation", "metric_reader.collection")
 _MAX_FACTS = 32
 _MAX_FACT_LENGTH = 256
 
@@ -67,6 +68,7 @@ class Telemetry:
     def _measure(self, config: TelemetryConfig, resource: Resource, engine: Engine) -> None:
         from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
         from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+        from opentelemetry.sdk.metrics.view import DropAggregation, View
 
         from crucible_server.telemetry.instruments import MeterRecorder
         from crucible_server.telemetry.observed import observe
@@ -84,7 +86,13 @@ class Telemetry:
             )
         if config.metrics_listen:
             readers.append(self._open_page(config.metrics_listen))
-        self._meters = MeterProvider(readers, resource, AlwaysOffExemplarFilter(), shutdown_on_exit=False)
+        # Of these the SDK cuts seconds into buckets that are meant for milliseconds.
+        useless = [
+            View(instrument_name=f"otel.sdk.{name}.duration", aggregation=DropAggregation()) for name in _USELESS
+        ]
+        self._meters = MeterProvider(
+            readers, resource, AlwaysOffExemplarFilter(), shutdown_on_exit=False, views=useless
+        )
         meter = self._meters.get_meter(_SCOPE, __version__)
         self.recorder = MeterRecorder(meter)
         observe(meter, engine)
