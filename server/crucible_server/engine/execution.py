@@ -9,7 +9,7 @@ from collections.abc import Awaitable
 
 from crucible.v1 import execution_pb2, script_pb2, value_pb2
 from crucible.vm.v1 import child_pb2
-from crucible_server.engine import bounds, results, values
+from crucible_server.engine import bounds, profiles, results, values
 from crucible_server.engine.cache import CompiledUnit
 from crucible_server.engine.host_calls import HostCallContext, HostCalls
 from crucible_server.engine.interpreter import Interpreter
@@ -62,7 +62,9 @@ class Execution:
             modules=grant.modules,
             output_credit_bytes=OUTPUT_CREDIT,
             environment=context.environment,
-            execute=child_pb2.ExecuteJob(unit=unit.unit, function=record.function, arguments=arguments),
+            execute=child_pb2.ExecuteJob(
+                unit=unit.unit, function=record.function, arguments=arguments, profile=context.profile
+            ),
         )
         # Nobody may be waiting when one fails; the store knows.
         for future in (self.begun, self.finished):
@@ -225,6 +227,11 @@ class Execution:
                 result.return_value.CopyFrom(job.result.value)
             else:
                 result.error.CopyFrom(job.result.error)
+            if job.result.HasField("profile"):
+                # Of some milliseconds, which others need not wait for.
+                result.profile = await asyncio.to_thread(
+                    profiles.encode, job.result.profile, self.started_ns, int(job.elapsed * 1e9)
+                )
         else:
             assert job.failure is not None
             result.error.CopyFrom(job.failure)

@@ -16,7 +16,7 @@ import structlog
 
 from crucible.v1 import error_pb2, execution_pb2, value_pb2
 from crucible.vm.v1 import child_pb2, zygote_pb2
-from crucible_server.engine import values
+from crucible_server.engine import profiles, values
 from crucible_server.engine.child import Child, FrameError
 from crucible_server.engine.output import OutputLog
 
@@ -114,6 +114,8 @@ class Job:
         child.max_frame_bytes = max(self._limits.return_bytes + 65536, 1024 * 1024)
         if self.start.WhichOneof("job") == "compile":
             child.max_frame_bytes = _MAX_UNIT_FRAME
+        elif self.start.execute.profile:
+            child.max_frame_bytes += profiles.MAX_FRAME_BYTES
         if self._ending is not None:
             child.kill()
         if self.output is not None:
@@ -244,7 +246,17 @@ class Job:
             size = value.ByteSize()
             if self._limits.return_bytes and size > self._limits.return_bytes:
                 raise FrameError(f"a return value of {size} bytes")
+        if result.HasField("profile"):
+            self._check_profile(result)
         self.result = result
+
+    def _check_profile(self, result: child_pb2.ExecuteResult) -> None:
+        if not self.start.execute.profile:
+            raise FrameError("a profile that nobody asked for")
+        try:
+            profiles.check(result.profile, result.operations_count)
+        except profiles.InvalidProfileError as error:
+            raise FrameError(str(error)) from None
 
     # -- the end
 

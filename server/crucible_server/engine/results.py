@@ -63,6 +63,7 @@ def redacted(stored: bytes) -> bytes:
     """What is left of a stored result: how it ended and what it used, no word of the script's."""
     result = execution_pb2.ExecutionResult.FromString(stored)
     result.ClearField("metadata")
+    result.ClearField("profile")
     result.ClearField("return_value")
     if result.HasField("error"):
         kind = result.error.kind
