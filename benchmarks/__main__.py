@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import engine, spares
+from benchmarks import engine, spares, telemetry
 from benchmarks.rows import Row, machine, report, row
 from benchmarks.service import SMALL, ServiceBench, paired, thousand_functions, throughput, timed
 from crucible_server.config import load_config
@@ -87,6 +87,8 @@ def main() -> int:
     rows = _engine_rows(config.vm_path, rounds, options.out.parent) + _service_rows(rounds, seconds)
     with tempfile.TemporaryDirectory() as folder:
         rows += spares.rows(Path(folder), max(rounds // 20, 20))
+    with tempfile.TemporaryDirectory() as folder:
+        rows += telemetry.rows(Path(folder), rounds)
     is_met = report(rows, options.out, {"rounds": rounds, **machine()})
     return 0 if is_met or not options.strict else 1
 

@@ -8,13 +8,15 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 import crucible
 from crucible.v1 import script_service_pb2 as api
-from crucible.vm.v1 import pprof_pb2
+from crucible.vm.v1 import child_pb2, pprof_pb2
+from crucible_server.engine import profiles
 from tests.cli.conftest import TIMEOUT, command, environment
 from tests.servers import RunningServer
 
@@ -148,3 +150,38 @@ def test_the_command_writes_a_file(server: RunningServer, tmp_path: Path) -> Non
     detached = run_command(*words, file, "--detach")
     assert detached.returncode == 2
     assert "--profile needs the end" in detached.stderr
+
+
+PLACE = child_pb2.ProfilePlace(line=1)
+SAMPLE = child_pb2.ProfileSample(places=[0], instructions=5, time_ns=7)
+
+
+def told(
+    names: Sequence[str] = ("main",),
+    places: Sequence[child_pb2.ProfilePlace] = (PLACE,),
+    samples: Sequence[child_pb2.ProfileSample] = (SAMPLE,),
+) -> child_pb2.Profile:
+    """What a child might say."""
+    return child_pb2.Profile(names=names, places=places, samples=samples)
+
+
+@pytest.mark.parametrize(
+    ("profile", "operations"),
+    [
+        (told(), 6),
+        (told(names=()), 5),
+        (told(places=()), 5),
+        (told(places=[child_pb2.ProfilePlace(file=1)]), 5),
+        (told(places=[child_pb2.ProfilePlace(line=2**32 - 1)]), 5),
+        (told(samples=[child_pb2.ProfileSample(instructions=5)]), 5),
+        (told(samples=[child_pb2.ProfileSample(places=[0] * 34, instructions=5)]), 5),
+        (told(samples=[child_pb2.ProfileSample(places=[0], instructions=5, time_ns=2**64 - 1)]), 5),
+        (told(samples=[child_pb2.ProfileSample(places=[0], instructions=2**64 - 1)]), 2**64 - 1),
+        (told(samples=[SAMPLE] * 2001), 2001 * 5),
+        (told(names=["x" * 600_000]), 5),
+    ],
+)
+def test_what_a_child_says_is_checked(profile: child_pb2.Profile, operations: int) -> None:
+    profiles.check(told(), 5)
+    with pytest.raises(profiles.InvalidProfileError):
+        profiles.check(profile, operations)
