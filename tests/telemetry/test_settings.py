@@ -16,6 +16,7 @@ from crucible.v1 import script_service_pb2 as api
 from crucible_server.config import ConfigError, load_config
 from crucible_server.telemetry.place import read_traceparent
 from tests.conftest import StartServer
+from tests.telemetry.settings import telemetry
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"
@@ -56,6 +57,15 @@ def test_the_page_is_for_this_machine_alone_unless_asked_for() -> None:
 )
 def test_a_wrong_value_is_told_with_its_key(key: str, value: object, expected: str) -> None:
     assert expected in problem(**{key: value})
+
+
+def test_a_variable_that_the_sdk_refuses_is_told(start_server: StartServer) -> None:
+    settings = telemetry(otlp_endpoint="http://127.0.0.1:1", metrics_listen="127.0.0.1:0")
+    with pytest.raises(AssertionError) as raised:
+        start_server(**settings, OTEL_EXPORTER_OTLP_COMPRESSION="lossy")
+    assert "telemetry could not be set up" in str(raised.value)
+    assert "OTEL_* variables" in str(raised.value)
+    assert "Traceback" not in str(raised.value)
 
 
 def test_headers_are_kept_secret() -> None:

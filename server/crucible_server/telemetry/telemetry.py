@@ -42,7 +42,7 @@ class Telemetry:
     """Without configuration it does nothing and loads no library."""
 
     def __init__(self, config: TelemetryConfig, engine: Engine) -> None:
-        """Raises ServiceError (CONFIGURATION_ERROR) when the page of metrics cannot be had."""
+        """Raises ServiceError (CONFIGURATION_ERROR) when it cannot be had as configured."""
         self.recorder: Recorder = NOTHING_RECORDED
         self.tracer: OtelTracer | None = None
         self.page: Page | None = None
@@ -52,11 +52,21 @@ class Telemetry:
             return
         # The SDK then counts, by the names that the conventions have, what it exported and what it had to drop.
         os.environ.setdefault("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED", "true")
-        resource = _resource(config, engine.instance_id)
-        if config.is_measuring:
-            self._measure(config, resource, engine)
-        if config.otlp_endpoint and config.traces:
-            self._trace(config, resource)
+        try:
+            resource = _resource(config, engine.instance_id)
+            if config.is_measuring:
+                self._measure(config, resource, engine)
+            if config.otlp_endpoint and config.traces:
+                self._trace(config, resource)
+        except Exception as error:
+            self._close_page()
+            if isinstance(error, ServiceError):
+                raise
+            # The SDK reads OTEL_* variables besides, and takes offence where it likes.
+            raise ServiceError(
+                ErrorKind.ERROR_KIND_CONFIGURATION_ERROR,
+                f"telemetry could not be set up: {error}; look at [telemetry] and at the OTEL_* variables",
+            ) from error
         log.info(
             "telemetry_on",
             traces=self.tracer is not None,
@@ -142,6 +152,10 @@ class Telemetry:
             )
         )
         self.tracer = OtelTracer(self._spans.get_tracer(_SCOPE, __version__), self.recorder)
+
+    def _close_page(self) -> None:
+        if self.page is not None:
+            self.page.close()
 
     async def stop(self) -> None:
         """Closes the page and sends what is left, for two seconds at most."""
