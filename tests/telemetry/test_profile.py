@@ -109,8 +109,10 @@ def test_it_is_kept_with_the_record_until_that_is_erased(client: crucible.Client
     kept = client.get_execution(done.execution_id).result
     assert kept is not None
     assert kept.profile == done.profile
-    (again,) = (chunk for chunk in client.wait(done.execution_id) if isinstance(chunk, crucible.Result))
-    assert again.profile == done.profile
+    waiting = client.wait(done.execution_id)
+    assert list(waiting) == []
+    assert waiting.result is not None
+    assert waiting.result.profile == done.profile
     listed = client.stub.ListExecutions(api.ListExecutionsRequest(page_size=100)).executions
     assert all(not execution.result.profile for execution in listed)
     client.redact_execution(done.execution_id)

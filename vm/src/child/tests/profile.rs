@@ -79,7 +79,11 @@ fn instructions_add_up() {
         .iter()
         .map(|at| profile.places[*at as usize].line)
         .collect();
-    assert_eq!(lines, [3, 8], "the loop, called from the first line of main");
+    assert_eq!(
+        lines,
+        [3, 8],
+        "the loop, called from the first line of main"
+    );
 }
 
 #[test]
@@ -116,7 +120,10 @@ fn a_limit_holds_to_the_instruction() {
             ..limits()
         };
         let finished = profiled("pub fn main() { while true {} }", bounds, true);
-        assert_eq!(finished.error().kind(), ExecutionErrorKind::OperationsExceeded);
+        assert_eq!(
+            finished.error().kind(),
+            ExecutionErrorKind::OperationsExceeded
+        );
         assert_eq!(finished.executed().operations_count, max_operations);
         assert_eq!(total(profile(&finished)), max_operations);
     }
