@@ -47,7 +47,8 @@ class Received:
 class Collector:
     """Keeps what it gets. A context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, credentials: grpc.ServerCredentials | None = None) -> None:
+        """With credentials it speaks TLS."""
         self.metadata: list[dict[str, str | bytes]] = []
         self.metrics: dict[str, Any] = {}
         self.spans: list[Received] = []
@@ -58,7 +59,10 @@ class Collector:
         add(_Traces(self), self._server)
         add = metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server
         add(_Metrics(self), self._server)
-        self.endpoint = f"http://127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        if credentials is None:
+            self.endpoint = f"http://127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        else:
+            self.endpoint = f"https://localhost:{self._server.add_secure_port('127.0.0.1:0', credentials)}"
 
     def __enter__(self) -> Self:
         self._server.start()

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import statistics
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import grpc
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import crucible
 from tests.conftest import StartServer
 from tests.servers import RunningServer
+from tests.telemetry.collector import Collector
 from tests.telemetry.settings import read_page, telemetry
 
 CALLS = 400
@@ -115,6 +119,25 @@ def test_calls_go_on_and_dropped_spans_are_counted(endpoint: str, start_server: 
     began = time.monotonic()
     assert server.terminate() == 0
     assert time.monotonic() - began < 8, "a collector that does not answer holds up the stop"
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+def test_a_collector_has_to_be_who_it_says(start_server: StartServer, tmp_path: Path) -> None:
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    words = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*words.split(), *files], check=True, capture_output=True, timeout=60)
+    pair = (key.read_bytes(), certificate.read_bytes())
+    with Collector(grpc.ssl_server_credentials([pair])) as collector:
+        keys = {"otlp_endpoint": collector.endpoint, "export_timeout": "2s"}
+        stranger = start_server(tmp_path / "stranger", **telemetry(**keys))
+        trusting = start_server(tmp_path / "trusting", **telemetry(**keys, otlp_ca_file=str(certificate)))
+        for server in (stranger, trusting):
+            with crucible.Client(server.address) as client:
+                assert client.run("pub fn main() { 1 }").value == 1
+        (instance,) = {span.resource["service.instance.id"] for span in collector.trace("execute")}
+        assert stranger.terminate() == 0
+        assert {span.resource["service.instance.id"] for span in collector.spans} == {instance}
 
 
 def test_a_silent_collector_slows_no_call(tmp_path: Path) -> None:

@@ -148,6 +148,30 @@ def test_what_scripts_and_callers_say_makes_no_series(page: Page) -> None:
     assert "word" not in read_page(server)
 
 
+def test_calls_that_are_lost_are_told_apart(page: Page) -> None:
+    server, client = page
+    with pytest.raises(crucible.CrucibleError):
+        client.run("pub fn main() { loop {} }", deadline=0.3)
+    stream = client.stream('pub fn main() { println!("up"); loop {} }', check=False)
+    next(iter(stream))
+    stream.close()
+
+    def counted(method: str, code: str) -> float:
+        labels = {"rpc_method": f"crucible.v1.ScriptService/{method}", "rpc_response_status_code": code}
+        return value(check(prometheus(read_page(server))), "rpc_server_call_duration_seconds_count", **labels)
+
+    end = time.monotonic() + 10
+    wanted = [("ExecuteScript", "DEADLINE_EXCEEDED"), ("ExecuteScriptStream", "CANCELLED")]
+    while [counted(*each) for each in wanted] != [1, 1]:
+        assert time.monotonic() < end, read_page(server)
+        time.sleep(0.1)
+    families = check(prometheus(read_page(server)))
+    failures = "rpc_server_call_duration_seconds_count"
+    assert value(families, failures, error_type="DEADLINE_EXCEEDED") == 1
+    assert value(families, failures, error_type="CANCELLED") == 0, "a caller that leaves is no failure"
+    assert value(families, "crucible_execution_duration_seconds_count", crucible_execution_state="cancelled") == 2
+
+
 def test_nothing_but_the_page_is_there(page: Page) -> None:
     server, _ = page
     address = page_address(server)
