@@ -129,6 +129,10 @@ def test_what_scripts_and_callers_say_makes_no_series(page: Page) -> None:
     server, client = page
     use(client)
 
+    def unknown(method: str) -> None:
+        with pytest.raises(grpc.RpcError, match="UNIMPLEMENTED"), grpc.insecure_channel(server.address) as channel:
+            channel.unary_unary(method, None, None)(b"")
+
     def series() -> set[tuple[str, str]]:
         return {
             (sample.name, str(sorted(sample.labels.items())))
@@ -136,14 +140,15 @@ def test_what_scripts_and_callers_say_makes_no_series(page: Page) -> None:
             for sample in family.samples
         }
 
+    unknown("/some.Service/Method")
     before = series()
+    assert any("_OTHER" in labels for _, labels in before)
     for n in range(25):
         source = f'pub fn main() {{ crucible::basic::log("info", "word{n}"); panic!("word{n}") }}'
         client.run(source, check=False, execution_id=f"word{n}")
         with pytest.raises(crucible.ExecutionNotFound):
             client.get_execution(f"word-{n}")
-        with pytest.raises(grpc.RpcError, match="UNIMPLEMENTED"), grpc.insecure_channel(server.address) as channel:
-            channel.unary_unary(f"/word{n}.Service/Word{n}", None, None)(b"")
+        unknown(f"/word{n}.Service/Word{n}")
     assert series() == before
     assert "word" not in read_page(server)
 

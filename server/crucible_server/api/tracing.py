@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 _SHAPES = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 # Codes for which the server is to blame; a caller that errs or leaves is no failure of the service.
 _FAILURES = frozenset({"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
+_UNKNOWN = "_OTHER"
 # Whoever calls these does so all the time, and nothing comes of it.
-_UNTRACED = ("grpc.health.", "grpc.reflection.")
+_UNTRACED = ("grpc.health.", "grpc.reflection.", _UNKNOWN)
 
 
 class TracingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
@@ -52,9 +53,9 @@ class TracingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         wrapped = self._wrapped.get(method)
         if wrapped is None:
             handler = await continuation(handler_call_details)
-            # Without one grpc says that there is no such method. Names that callers make up are not kept.
+            # Names that callers make up are not kept, and make no series.
             if handler is None:
-                return None  # type: ignore[return-value]
+                method, handler = _UNKNOWN, grpc.stream_stream_rpc_method_handler(_refuse)
             wrapped = self._wrapped[method] = self._wrap(method.removeprefix("/"), handler)
         return wrapped
 
@@ -75,6 +76,13 @@ class TracingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         followed = answers if inspect.isasyncgenfunction(behavior) else answer
         make = getattr(grpc, f"{shape}_rpc_method_handler")
         return cast("Handler", make(followed, handler.request_deserializer, handler.response_serializer))
+
+
+async def _refuse(_requests: AsyncIterator[bytes], context: Context) -> None:
+    await context.abort(
+        grpc.StatusCode.UNIMPLEMENTED,
+        "expected a method of a service of this server, got another; reflection lists them",
+    )
 
 
 class _Call:
