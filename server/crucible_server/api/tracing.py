@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, cast
 import grpc
 
 from crucible_server.telemetry.place import Place, enter, leave, read_traceparent
-from crucible_server.telemetry.recorder import NOTHING_RECORDED
 
 if TYPE_CHECKING:
     from crucible_server.telemetry.spans import OtelSpan
@@ -36,39 +35,44 @@ _UNTRACED = ("grpc.health.", "grpc.reflection.", _UNKNOWN)
 
 
 class TracingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
-    """Wraps the handlers of all services. They may not change once they were called."""
+    """Follows the calls of all services. Their handlers may not change once they were called."""
 
     def __init__(self) -> None:
         self.telemetry: Telemetry | None = None
         """Set before the first call."""
-        self._wrapped: dict[str, Handler] = {}
+        self._handlers: dict[str, Handler] = {}
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler:
-        """The handler of a method, followed."""
-        method = str(handler_call_details.method)
-        wrapped = self._wrapped.get(method)
-        if wrapped is None:
-            handler = await continuation(handler_call_details)
+        """The handler of a method, followed when anybody wants to know."""
+        telemetry, method = self.telemetry, str(handler_call_details.method)
+        is_on = telemetry is not None and telemetry.is_on
+        if not is_on:
+            # Each call is a task of its own, which has this place to its end.
+            enter(Place(*_parent(handler_call_details.invocation_metadata)))
+        handler = self._handlers.get(method)
+        if handler is None:
+            found = await continuation(handler_call_details)
             # Names that callers make up are not kept, and make no series.
-            if handler is None:
-                method, handler = _UNKNOWN, grpc.stream_stream_rpc_method_handler(_refuse)
-            wrapped = self._wrapped[method] = self._wrap(method.removeprefix("/"), handler)
-        return wrapped
+            if found is None:
+                method, found = _UNKNOWN, grpc.stream_stream_rpc_method_handler(_refuse)
+            handler = self._wrap(telemetry, method.removeprefix("/"), found) if telemetry and is_on else found
+            self._handlers[method] = handler
+        return handler
 
-    def _wrap(self, method: str, handler: Handler) -> Handler:
+    def _wrap(self, telemetry: Telemetry, method: str, handler: Handler) -> Handler:
         shape = next(shape for shape in _SHAPES if getattr(handler, shape) is not None)
         behavior = getattr(handler, shape)
 
         async def answer(request: Any, context: Context) -> Any:
-            with _Call(self.telemetry, method, context):
+            with _Call(telemetry, method, context):
                 return await behavior(request, context)
 
         async def answers(request: Any, context: Context) -> AsyncIterator[Any]:
-            with _Call(self.telemetry, method, context):
+            with _Call(telemetry, method, context):
                 async with contextlib.aclosing(behavior(request, context)) as responses:
                     async for response in responses:
                         yield response
@@ -90,7 +94,7 @@ class _Call:
 
     __slots__ = ("_began", "_context", "_method", "_span", "_telemetry", "_token")
 
-    def __init__(self, telemetry: Telemetry | None, method: str, context: Context) -> None:
+    def __init__(self, telemetry: Telemetry, method: str, context: Context) -> None:
         self._telemetry = telemetry
         self._method = method
         self._context = context
@@ -102,9 +106,8 @@ class _Call:
         self._began = time.perf_counter()
         telemetry = self._telemetry
         metadata = cast("Iterable[tuple[str, str | bytes]]", self._context.invocation_metadata() or ())
-        if telemetry is None or telemetry.tracer is None or self._method.startswith(_UNTRACED):
-            recorder = telemetry.recorder if telemetry is not None else NOTHING_RECORDED
-            self._token = enter(Place(*_parent(metadata), recorder=recorder))
+        if telemetry.tracer is None or self._method.startswith(_UNTRACED):
+            self._token = enter(Place(*_parent(metadata), recorder=telemetry.recorder))
             return
         facts = {"rpc.system.name": "grpc", "rpc.method": self._method}
         self._span = telemetry.tracer.arriving(self._method, metadata, facts)
@@ -113,15 +116,13 @@ class _Call:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._telemetry is not None:
-            code = self._code(error)
-            failure = code if code in _FAILURES else ""
-            self._telemetry.recorder.rpc(self._method, code, failure, time.perf_counter() - self._began)
-            if self._span is not None:
-                self._span.fact("rpc.response.status_code", code)
-                if failure:
-                    self._span.failed(failure)
+        code = self._code(error)
+        failure = code if code in _FAILURES else ""
+        self._telemetry.recorder.rpc(self._method, code, failure, time.perf_counter() - self._began)
         if self._span is not None:
+            self._span.fact("rpc.response.status_code", code)
+            if failure:
+                self._span.failed(failure)
             # What happened is said by the code.
             self._span.__exit__(None, None, None)
         elif self._token is not None:
@@ -143,9 +144,9 @@ for _code in grpc.StatusCode:
     _NAMES[_code] = _NAMES[_code.value[0]] = _code.name
 
 
-def _parent(metadata: Iterable[tuple[str, str | bytes]]) -> tuple[str, str]:
+def _parent(metadata: Iterable[tuple[str, str | bytes]] | None) -> tuple[str, str]:
     """Trace id and span id that the caller names, or empty ones."""
-    for key, value in metadata:
+    for key, value in metadata or ():
         if key == "traceparent" and isinstance(value, str):
             return read_traceparent(value) or ("", "")
     return "", ""

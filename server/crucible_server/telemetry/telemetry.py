@@ -75,6 +75,11 @@ class Telemetry:
             page=self.page.address if self.page is not None else "",
         )
 
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is measured or traced."""
+        return self.tracer is not None or self._meters is not None
+
     def _measure(self, config: TelemetryConfig, resource: Resource, engine: Engine) -> None:
         from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
         from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
