@@ -13,6 +13,11 @@ ARGS ?=
 # Which example `make run` runs, and with what.
 EXAMPLE ?= examples/primes.rn
 EXAMPLE_ARGS ?= --arg limit=30000
+# How long `make fuzz` takes for each target, in seconds or in cases (0: no limit), which target, which case of it alone.
+FUZZ_SECONDS ?= 60
+FUZZ_RUNS ?= 0
+TARGET ?=
+CASE ?=
 GRPCURL_VERSION := v1.9.4
 
 VENV := .venv
@@ -24,9 +29,9 @@ NODE_MODULES := clients/typescript/node_modules/.package-lock.json
 
 # One profile for everything that runs, so that Rune is compiled once.
 CARGO_ARGS := --release --locked --manifest-path vm/Cargo.toml
-VM_SOURCES := $(shell find vm \( -name target -o -name codegen -o -name conformance -o -name tests \) -prune \
+VM_SOURCES := $(shell find vm \( -name target -o -name codegen -o -name conformance -o -name fuzz -o -name tests \) -prune \
 	-o -type f \( -name '*.rs' -o -name '*.toml' -o -name '*.lock' -o -name '*.patch' -o -name '*.py' \) -print)
-CRATES := vm vm/codegen vm/conformance
+CRATES := vm vm/codegen vm/conformance vm/fuzz
 # The variant of the interpreter that the escape suite attacks from; never installed.
 ESCAPE_VM := vm/target/escape/crucible-vm
 PYTHON_SOURCES := server clients/python tests benchmarks proto vm
@@ -91,6 +96,11 @@ conformance: build ## Run generated Rune programs whose answer is known, and see
 sanitize: build ## Run the soundness programs under an address sanitizer
 	$(BIN)/python vm/conformance/run.py --sanitize
 
+.PHONY: fuzz
+fuzz: ## Fuzz the interpreter under an address sanitizer (TARGET, FUZZ_SECONDS, FUZZ_RUNS; CASE: see one again)
+	@$(call need,c++,a C++ compiler (Debian: build-essential))
+	$(PYTHON) vm/fuzz/run.py --seconds $(FUZZ_SECONDS) --runs $(FUZZ_RUNS) $(if $(CASE),--case "$(CASE)") $(TARGET)
+
 $(ESCAPE_VM): $(INSTALLED)
 	cargo build --profile escape --features escape --locked --manifest-path vm/Cargo.toml
 	@touch $@
@@ -120,6 +130,8 @@ lint: build $(NODE_MODULES) ## Check formats, types, Rust, the contract and that
 	for crate in $(CRATES); do cargo fmt --check --manifest-path "$$crate/Cargo.toml"; done
 	cargo clippy $(CARGO_ARGS) --all-targets --no-deps -- -D warnings
 	cargo clippy $(CARGO_ARGS) --all-targets --no-deps --features escape -- -D warnings
+	cargo clippy $(CARGO_ARGS) --lib --no-deps --features fuzz -- -D warnings
+	cargo clippy --release --locked --manifest-path vm/fuzz/Cargo.toml --all-targets --no-deps -- -D warnings
 	clients/typescript/node_modules/.bin/buf lint
 	$(BIN)/python proto/generate.py --check
 
@@ -144,6 +156,10 @@ bench-scale: build ## Measure a server with a long history against one with a sh
 .PHONY: bench-limits
 bench-limits: build ## Measure how exactly each limit is kept, write build/bench-limits.json
 	$(BIN)/python -m benchmarks.limits $(ARGS)
+
+.PHONY: bench-isolation
+bench-isolation: build ## Measure what the optional layers of isolation cost
+	$(BIN)/python -m benchmarks.isolation $(ARGS)
 
 $(GRPCURL):
 	@$(call need,go,Go 1.26 or newer (https://go.dev/dl))

@@ -12,6 +12,7 @@ from crucible.v1 import script_pb2
 from crucible.vm.v1 import child_pb2, zygote_pb2
 from crucible_server.engine.child import Child
 from crucible_server.engine.interpreter import Interpreter
+from crucible_server.engine.isolation import Isolation
 from crucible_server.engine.job import Job
 from crucible_server.engine.spares import SpareTarget
 
@@ -34,8 +35,10 @@ def bare_fork(source: Path, build: Path, rounds: int) -> list[float]:
 class EngineBench:
     """One interpreter and a compiled script."""
 
-    def __init__(self, vm_path: Path, spares: int) -> None:
-        self.interpreter = Interpreter(vm_path, SpareTarget(spares, spares), zygote_pb2.ChildLimits(heap_bytes=HEAP))
+    def __init__(self, vm_path: Path, spares: int, isolation: Isolation | None = None) -> None:
+        self.interpreter = Interpreter(
+            vm_path, SpareTarget(spares, spares), zygote_pb2.ChildLimits(heap_bytes=HEAP), isolation=isolation
+        )
         self.unit = b""
 
     async def __aenter__(self) -> Self:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +29,8 @@ class RunningServer:
     """Environment variables such as CRUCIBLE_GRACE_PERIOD."""
     user: int | None = None
     """User and group to run as, when the tests run as root."""
+    wrapper: Sequence[str] = ()
+    """A program that prepares something and then executes the command that follows."""
     address: str = ""
     process: subprocess.Popen[str] | None = None
     log: list[str] = field(default_factory=list)
@@ -43,6 +45,7 @@ class RunningServer:
             kept["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         self.process = subprocess.Popen(
             [
+                *self.wrapper,
                 python,
                 "-m",
                 "crucible_server",
@@ -84,7 +87,7 @@ class RunningServer:
 
     def zygote_pid(self) -> int:
         """Process id of its zygote."""
-        (pid,) = children_of(self.pid)
+        (pid,) = [pid for pid in children_of(self.pid) if _name(pid) != "crucible-files"]
         return pid
 
     def terminate(self) -> int:
@@ -115,6 +118,10 @@ class RunningServer:
             except subprocess.TimeoutExpired:
                 self.kill()
                 raise
+
+
+def _name(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 def as_user(user: int | None) -> dict[str, Any]:

@@ -103,6 +103,10 @@ class Server:
             cache_bytes=script_engine.max_cache_bytes,
             retention=retention,
             http=script_engine.http,
+            isolation=config.isolation,
+            require_isolation=config.require_isolation,
+            allow_development=config.allow_development,
+            files=script_engine.files,
             traced_origins=config.telemetry.propagate_to,
         )
         self._engine = engine = Engine(settings, self._store, seal)
@@ -144,6 +148,8 @@ class Server:
         await engine.start()
         self._telemetry = tracing.telemetry = Telemetry(config.telemetry, engine)
         grants.set_available([module.name for module in engine.interpreter.ready.modules])
+        if engine.no_development:
+            grants.refuse_development(engine.no_development)
         self._grpc = server
         await server.start()
         log.info("server_ready", address=self.address, zygote_pid=engine.interpreter.zygote_pid)

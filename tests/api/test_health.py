@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 import crucible
 from crucible.v1 import security_pb2, server_info_pb2
 from crucible_server.api.reflection import REFLECTION_SERVICES, load_index, message_classes
+from crucible_server.config.isolation import LAYERS
 from tests.servers import RunningServer, children_of
 
 LOOP = 'pub fn main() { println!("up"); loop {} }'
@@ -61,6 +62,7 @@ def test_a_healthy_server_says_so(client: crucible.Client) -> None:
 
 def test_layers_that_are_required_are_active(client: crucible.Client) -> None:
     layers = {layer.name: layer for layer in client.health().isolation_layers}
+    assert set(layers) == set(LAYERS)
     assert all(layer.active for layer in layers.values() if layer.required)
     for name in ("seccomp", "no_new_privs", "rlimits"):
         assert layers[name].required
@@ -110,7 +112,7 @@ def test_levels_and_their_limits(client: crucible.Client) -> None:
     assert (production.limits.max_memory_bytes, production.limits.max_execution_time.seconds) == (100 * MIB, 30)
     development = levels[security_pb2.SECURITY_LEVEL_DEVELOPMENT]
     assert not development.enabled
-    assert "not available" in development.disabled_reason
+    assert "allow_development" in development.disabled_reason
 
 
 def test_limits_of_the_record_are_those_that_were_said(client: crucible.Client) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sqlite3
 import subprocess
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 
 import crucible as client_library
+from crucible_server.config.isolation import LAYERS
+from crucible_server.engine.cgroup_mounts import hierarchies
 from tests.servers import RunningServer
 
 from .conftest import TIMEOUT, Crucible, command, environment
@@ -60,12 +63,55 @@ def test_this_machine_can(crucible: Crucible, tmp_path: Path) -> None:
         ("kernel", "seccomp"),
         ("kernel", "pidfd"),
         ("kernel", "close_range"),
+        ("files", "access"),
         ("store", "place"),
         ("store", "key"),
         ("address", "listen"),
     ):
         assert findings[place]["status"] == "ok", findings[place]
     assert ("machine", "memory") in findings
+
+
+def test_every_layer_of_isolation_is_named(crucible: Crucible, tmp_path: Path) -> None:
+    before = groups_of_the_dead()
+    _, findings = examine(crucible, tmp_path)
+    assert {name for group, name in findings if group == "isolation"} == set(LAYERS)
+    # Looked at, and none made.
+    assert groups_of_the_dead() <= before
+
+
+def groups_of_the_dead() -> set[Path]:
+    """Control groups of processes that have ended; those that run may be servers of others."""
+    found = (path for each in hierarchies() for path in each.folder.glob("crucible-*"))
+    return {path for path in found if not Path("/proc", path.name.split("-")[2]).exists()}
+
+
+@pytest.mark.parametrize("layer", ["landlock", "cgroup"])
+def test_a_layer_that_is_missing(crucible: Crucible, tmp_path: Path, layer: str) -> None:
+    settings = {f"CRUCIBLE_ISOLATION__{layer.upper()}": "false"}
+    code, findings = examine(crucible, tmp_path, **settings)
+    finding = findings["isolation", layer]
+    assert (code, finding["status"], finding["detail"]) == (0, "warning", "turned off by the operator")
+    code, findings = examine(crucible, tmp_path, CRUCIBLE_REQUIRE_ISOLATION=f'["{layer}"]', **settings)
+    assert (code, findings["isolation", layer]["status"]) == (3, "error")
+    assert "require_isolation" in findings["isolation", layer]["advice"]
+
+
+def test_files_of_scripts(crucible: Crucible, tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    roots = json.dumps({"shared": {"path": str(tmp_path / "root"), "access": "write"}})
+    settings = {"CRUCIBLE_ENGINE__FILES__ALLOW_FILE_ACCESS": "true", "CRUCIBLE_ENGINE__FILES__ROOTS": roots}
+    code, findings = examine(crucible, tmp_path / "data", **settings)
+    assert code == 0
+    assert findings["files", "access"]["detail"] == f"scripts of Production have shared (write) {tmp_path / 'root'}"
+    for name in ("broker", "file_broker"):
+        assert findings["files", name]["status"] == "ok"
+    assert findings["files", "file_broker_uid"]["status"] == ("warning" if os.geteuid() == 0 else "ok")
+    assert not list((tmp_path / "root").iterdir())
+    (tmp_path / "root").chmod(0o500)
+    code, findings = examine(crucible, tmp_path / "data", **settings)
+    assert code == 3
+    assert "cannot write the root `shared`" in findings["files", "broker"]["detail"]
 
 
 def test_text(crucible: Crucible, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from crucible_server.config import ConfigError, ServerConfig, load_config
+from crucible_server.config.isolation import LAYERS
 
 
 @pytest.fixture(autouse=True)
@@ -176,9 +177,30 @@ def test_no_addresses(address: str) -> None:
     assert problem.startswith("listen: expected HOST:PORT")
 
 
-def test_development_is_refused() -> None:
-    assert "Development is not available" in problems(allow_development=True)[0]
-    assert "Development is not available" in problems(engine={"security_level": "Development"})[0]
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("zygote_renewal_crashes", 0), ("zygote_renewal_interval", 0), ("namespaces", "some"), ("moat", True)],
+)
+def test_no_isolation(key: str, value: object) -> None:
+    (problem,) = problems(isolation={key: value})
+    assert problem.startswith(f"isolation.{key}: ")
+
+
+def test_layers_are_required_by_their_names(file: Path) -> None:
+    file.write_text('require_isolation = ["landlock", "pid_namespace"]\n[isolation]\ncgroup = false\n')
+    config = load_config(file, {})
+    assert config.require_isolation == ("landlock", "pid_namespace")
+    assert not config.isolation.cgroup
+    (problem,) = problems(require_isolation=["landlok"])
+    assert "'landlok'" in problem
+    assert all(name in problem for name in LAYERS)
+
+
+def test_development_is_no_default_without_its_switch() -> None:
+    (problem,) = problems(engine={"security_level": "Development"})
+    assert "allow_development = true" in problem
+    config = load_config(None, {"allow_development": True, "engine": {"security_level": "Development"}})
+    assert (config.allow_development, config.engine.security_level) == (True, "development")
 
 
 @pytest.mark.parametrize("level", ["", "root", "0", "saf"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Iterator
 
 import grpc
@@ -50,3 +52,11 @@ def bare(bare_server: RunningServer) -> Iterator[crucible.Client]:
     """A client of it."""
     with crucible.Client(bare_server.address) as connected:
         yield connected
+
+
+@pytest.fixture(scope="module")
+def corpse() -> Iterator[int]:
+    """A process that has ended and is not yet reaped: it can be killed as often as one likes."""
+    with subprocess.Popen(["true"]) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        yield process.pid

@@ -116,7 +116,7 @@ async def hostile() -> AsyncIterator[Hostile]:
         ours, theirs = socket.socketpair()
         with theirs:
             child = Child(1)
-            child.attach(ours, os.pidfd_open(process.pid), process.pid)
+            child.attach(ours, os.pidfd_open(process.pid))
             try:
                 yield Hostile(child, process, theirs)
             finally:

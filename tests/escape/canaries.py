@@ -10,6 +10,7 @@ from typing import Self
 
 import crucible
 from tests.engine.processes import wait_until
+from tests.escape.paths import Places
 from tests.modules.web import Web
 from tests.servers import RunningServer, children_of
 
@@ -20,6 +21,7 @@ SETTINGS = {
     "CRUCIBLE_MAX_SPARE_CHILDREN": f"{SPARES}",
     # Most attempts end in a crash.
     "CRUCIBLE_MAX_CRASHES_PER_MINUTE": "1000000",
+    "CRUCIBLE_ISOLATION__ZYGOTE_RENEWAL_CRASHES": "1000000",
 }
 TEXT = "whoever reads this has opened a file\n"
 MAX_GROWTH = 64 * 1024 * 1024
@@ -39,10 +41,11 @@ NEIGHBOUR_STEPS = 150_000
 class Canaries:
     """Everything around the server that hostile code would like to reach."""
 
-    def __init__(self, server: RunningServer, folder: Path, inside: Web) -> None:
+    def __init__(self, server: RunningServer, folder: Path, inside: Web, places: Places) -> None:
         """`folder` is made, for everybody to write to; `inside` must never be asked for anything."""
         self.server = server
         self.inside = inside
+        self.places = places
         self.zygote = server.zygote_pid()
         self.folder = folder
         folder.mkdir(mode=0o777)
@@ -78,6 +81,7 @@ class Canaries:
         with socket.socket() as caller:
             assert caller.connect_ex(("127.0.0.1", self.own_port)) != 0, "somebody listens"
         assert self.inside.seen == []
+        self.places.look()
         assert client.run("pub fn main() { 20 + 22 }").value == 42
 
     def _strays(self) -> list[str]:

@@ -14,6 +14,7 @@ import pytest
 
 import crucible
 from tests.escape.canaries import NEIGHBOUR, SETTINGS, Canaries
+from tests.escape.paths import Places
 from tests.escape.requests import redirecting
 from tests.escape.table import Rows
 from tests.modules.web import Web
@@ -64,23 +65,39 @@ def inside() -> Iterator[Web]:
 
 
 @pytest.fixture(scope="session")
-def escape_server(escape_vm: Path, web: Web, inside: Web) -> Iterator[RunningServer]:
+def user() -> int | None:
+    """Whom the server runs as; None is whoever runs the tests."""
+    if not MODE.startswith("unprivileged-"):
+        return None
+    if os.getuid() != 0:
+        pytest.skip("only root can become another user")
+    return USER
+
+
+@pytest.fixture(scope="session")
+def places(user: int | None) -> Iterator[Places]:
+    """The files that scripts may ask for."""
+    # Not below the folders of pytest, which are closed to other users.
+    with tempfile.TemporaryDirectory(prefix="escape-files-") as folder:
+        made = Places(_given_to(user, Path(folder)))
+        if user is not None:
+            made.own(user)
+        yield made
+
+
+@pytest.fixture(scope="session")
+def escape_server(escape_vm: Path, web: Web, inside: Web, places: Places, user: int | None) -> Iterator[RunningServer]:
     """A server of that variant; in all else the shipped one."""
-    user = None
-    if MODE.startswith("unprivileged-"):
-        if os.getuid() != 0:
-            pytest.skip("only root can become another user")
-        user = USER
     settings = {
         **{f"CRUCIBLE_ISOLATION__{layer}": "false" for layer in MODES[MODE.removeprefix("unprivileged-")]},
         **SETTINGS,
+        **places.settings(),
         "CRUCIBLE_VM": str(escape_vm),
         "CRUCIBLE_UNIT_KEY": UNIT_KEY,
         # Names without a port are those of public hosts, wherever they lead.
         "CRUCIBLE_ENGINE__HTTP__ALLOW": json.dumps([web.url, "http://localhost"]),
     }
     with (
-        # Not below the folders of pytest, which are closed to other users.
         tempfile.TemporaryDirectory(prefix="escape-") as folder,
         RunningServer(_given_to(user, Path(folder)), settings, user) as running,
     ):
@@ -113,10 +130,14 @@ def attacker(escape_server: RunningServer) -> Iterator[crucible.Client]:
 
 @pytest.fixture(scope="session")
 def canaries(
-    escape_server: RunningServer, attacker: crucible.Client, tmp_path_factory: pytest.TempPathFactory, inside: Web
+    escape_server: RunningServer,
+    attacker: crucible.Client,
+    tmp_path_factory: pytest.TempPathFactory,
+    inside: Web,
+    places: Places,
 ) -> Canaries:
     """What must not be harmed."""
-    watched = Canaries(escape_server, tmp_path_factory.mktemp("canaries") / "open", inside)
+    watched = Canaries(escape_server, tmp_path_factory.mktemp("canaries") / "open", inside, places)
     watched.share_secret(attacker)
     return watched
 

@@ -10,7 +10,8 @@ import pytest
 import crucible
 from tests.escape.attempts import ATTEMPTS, HEAP, Attempt, on_this_machine
 from tests.escape.canaries import MAX_GROWTH, Canaries, Neighbour, resident_bytes
-from tests.escape.conftest import UNIT_KEY
+from tests.escape.conftest import MODE, MODES, UNIT_KEY
+from tests.escape.paths import PATHS, RACE
 from tests.escape.requests import REQUESTS
 from tests.escape.table import Rows, row
 from tests.modules.web import Web
@@ -33,6 +34,7 @@ def fill_in(attempt: Attempt, canaries: Canaries, web: Web) -> str:
         heap=HEAP,
         web=web.url,
         web_port=web.port,
+        outside=canaries.places.outside,
         inside=canaries.inside.url,
         inside_port=canaries.inside.port,
         # Backwards, so that it does not find what it was given.
@@ -41,7 +43,7 @@ def fill_in(attempt: Attempt, canaries: Canaries, web: Web) -> str:
     )
 
 
-@pytest.mark.parametrize("attempt", ATTEMPTS + REQUESTS, ids=lambda attempt: attempt.id)
+@pytest.mark.parametrize("attempt", ATTEMPTS + REQUESTS + PATHS, ids=lambda attempt: attempt.id)
 def test_attempt(
     attempt: Attempt,
     attacker: crucible.Client,
@@ -60,6 +62,17 @@ def test_attempt(
         assert resident_bytes(canaries.server.pid) < before + MAX_GROWTH, "the server was made to grow"
 
 
+def test_the_layers_are_those_of_the_mode(attacker: crucible.Client) -> None:
+    layers = {layer.name: layer for layer in attacker.health().isolation_layers}
+    off = MODES[MODE.removeprefix("unprivileged-")]
+    for name, layer in layers.items():
+        if name.upper() in off or (name.endswith("_namespace") and "NAMESPACES" in off):
+            assert (layer.active, layer.detail) == (False, "turned off by the operator"), name
+        else:
+            # What is missing besides is what the machine lacks.
+            assert layer.active or "turned off" not in layer.detail, name
+
+
 def test_the_search_finds_what_is_there(attacker: crucible.Client) -> None:
     """Text of the zygote: that a secret was not found then says something."""
     backwards = "hcuot stpircs tsom tahw sehcuoT"
@@ -73,5 +86,6 @@ def test_every_attempt_is_in_the_table() -> None:
         written |= set(re.findall(r'\(\s*"([a-z0-9-]+)",\s*\|', path.read_text()))
     # Any call by its number: see the test of the table of calls.
     written.remove("call")
-    assert {name for name in written if on_this_machine(name)} == {attempt.name for attempt in ATTEMPTS + REQUESTS}
+    tried = {RACE, *(attempt.name for attempt in ATTEMPTS + REQUESTS + PATHS)}
+    assert {name for name in written if on_this_machine(name)} == tried
     assert len(written) > 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 import crucible
+from tests.modules.disk import Disk
 from tests.modules.web import Web
 from tests.servers import RunningServer
 
@@ -63,6 +65,25 @@ def refusal(client: crucible.Client, url: str, method: str = "GET", **options: A
     assert error is not None
     assert error.kind == "RETURNED_ERR", error
     return str(error.message)
+
+
+@pytest.fixture(scope="module")
+def shared_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disk]:
+    """A server with files that the tests of a module share, each in a folder of its own below the root."""
+    with Disk(tmp_path_factory.mktemp("disk")) as running:
+        yield running
+
+
+@pytest.fixture
+def disk(shared_disk: Disk) -> Iterator[Disk]:
+    """The shared server, its root empty; the place outside has to be as it was."""
+    yield shared_disk
+    assert shared_disk.outside_is_untouched()
+    for path in shared_disk.root.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,14 @@ import re
 from pathlib import Path
 
 import crucible
+from crucible_server.config import FilesConfig
+from crucible_server.config.files import FileRootConfig
 from tests.modules.conftest import ConnectTo
+from tests.modules.disk import Disk
 from tests.modules.web import Answer, Web
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "modules.md").read_text("utf-8")
-BASIC, JSON, HTTP = re.findall(r"```rust\n(.*?)```", TEXT, re.DOTALL)
+BASIC, JSON, HTTP, FS = re.findall(r"```rust\n(.*?)```", TEXT, re.DOTALL)
 
 
 def test_basic(client: crucible.Client) -> None:
@@ -38,6 +41,22 @@ def test_http(web: Web, connect_to: ConnectTo) -> None:
     assert (value["method"], value["body"], value["headers"]["content-type"]) == ("PUT", "1;2;3", "text/csv")
     assert [seen.path for seen in web.seen[:2]] == ["/", "/orders"]
     assert web.seen[1].body == b'{"id":1}'
+
+
+def test_fs(disk: Disk) -> None:
+    (disk.root / "monday.csv").write_text("1;tea\n2;pot\n")
+    (disk.read_only / "known.txt").write_text("as agreed")
+    value = disk.run(FS.replace("terms/", "fixed/"), day="monday").value
+    assert value == {"reports": 2, "bytes": 12, "known": "as agreed"}
+    assert (disk.root / "reports" / "monday.txt").read_text() == "2 orders\n"
+    assert (disk.root / "reports" / "log").read_text() == "monday done\n"
+
+
+def test_the_configuration_of_files_is_all_there() -> None:
+    chapter = TEXT.partition("## crucible::fs")[2]
+    keys = [*FilesConfig.model_fields, *(f"roots.NAME.{name}" for name in FileRootConfig.model_fields)]
+    for key in keys:
+        assert key == "roots" or f"`{key}`" in chapter, key
 
 
 def test_every_function_is_described(client: crucible.Client) -> None:

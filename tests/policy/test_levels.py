@@ -190,14 +190,36 @@ def test_levels_are_resolved_and_never_rounded() -> None:
         assert caught.value.field == "context.security_context.security_level"
 
 
-def test_development_is_denied() -> None:
-    with pytest.raises(PolicyError, match="Development is not available") as caught:
+OPEN = configured(allow_development=True)
+
+
+def test_development_is_denied_unless_it_is_allowed() -> None:
+    with pytest.raises(PolicyError, match="DEVELOPMENT is off on this server") as caught:
         levels.resolve_level(DEVELOPMENT, CONFIG)
     assert caught.value.denied
-    assert levels.disabled_reason(DEVELOPMENT)
-    assert not levels.disabled_reason(SAFE)
-    assert not levels.disabled_reason(PRODUCTION)
-    assert levels.modules_of(DEVELOPMENT, ["crucible::basic"]) == ()
+    assert levels.disabled_reason(DEVELOPMENT, CONFIG)
+    assert not levels.disabled_reason(DEVELOPMENT, OPEN)
+    for level in (SAFE, PRODUCTION):
+        assert not levels.disabled_reason(level, CONFIG)
+    assert levels.resolve_level(DEVELOPMENT, OPEN) == DEVELOPMENT
+    assert levels.resolve_level(0, OPEN) == SAFE
+
+
+def test_development_has_the_limits_that_are_asked_for() -> None:
+    limits = levels.effective_limits(DEVELOPMENT, OPEN)
+    bounded = {name for name in NAMES if getattr(limits, name) is not None}
+    assert bounded == {"max_output_bytes", "max_return_bytes", "max_native_depth", "max_source_bytes"}
+    asked = security_pb2.ResourceLimits(max_memory_bytes=5 * MIB, max_cpu_percentage=10)
+    limits = levels.effective_limits(DEVELOPMENT, OPEN, asked, Duration(seconds=20))
+    assert (limits.max_memory_bytes, limits.max_cpu_percentage, limits.max_execution_time) == (5 * MIB, 10, 20)
+    # What the operator has written down holds here as well, the defaults that nobody wrote do not.
+    written = configured(
+        allow_development=True,
+        engine={"default_execution_timeout": "7s", "resource_limits": {"max_memory_bytes": "9MiB"}},
+    )
+    limits = levels.effective_limits(DEVELOPMENT, written)
+    assert (limits.max_memory_bytes, limits.max_execution_time) == (9 * MIB, 7)
+    assert limits.max_cpu_percentage is None
 
 
 def test_the_jail_cannot_be_left() -> None:

@@ -9,10 +9,11 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from crucible.vm.v1 import child_pb2, zygote_pb2
 
@@ -31,6 +32,60 @@ def binary() -> Path:
     if not found:
         raise FileNotFoundError(f"expected a built crucible-vm at one of {built}: run `make build`")
     return max(found, key=lambda path: path.stat().st_mtime)
+
+
+def pid_of(pidfd: int) -> int:
+    """The process id that a pidfd stands for, in the namespace of this process."""
+    lines = Path(f"/proc/self/fdinfo/{pidfd}").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pid:"))
+
+
+@dataclass
+class Process:
+    """A zygote's process: the one that was started, or the one that it told to go on in."""
+
+    started: subprocess.Popen[bytes]
+    pidfd: int = -1
+    pid: int = 0
+
+    def __post_init__(self) -> None:
+        self.pid = self.pid or self.started.pid
+
+    @property
+    def stderr(self) -> IO[bytes] | None:
+        """Its standard error, when it was asked for."""
+        return self.started.stderr
+
+    def entered(self, pidfd: int) -> None:
+        """It goes on in another process."""
+        self.pidfd, self.pid = pidfd, pid_of(pidfd)
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Sends a signal to whichever it is."""
+        if self.pidfd >= 0:
+            signal.pidfd_send_signal(self.pidfd, number)
+        else:
+            self.started.send_signal(number)
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.send_signal(signal.SIGKILL)
+
+    def wait(self, timeout: float = PATIENCE) -> int:
+        """Reaps it; its exit code, negative for a signal. Raises subprocess.TimeoutExpired."""
+        code = self.started.wait(timeout)
+        if self.pidfd < 0:
+            return code
+        assert code == 0, "the process that was started has nothing left to do"
+        if not select.select([self.pidfd], [], [], timeout)[0]:
+            raise subprocess.TimeoutExpired("crucible-vm", timeout)
+        ended = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
+        assert ended is not None
+        os.close(self.pidfd)
+        self.pidfd = -1
+        self.code = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+        self.started.returncode = self.code
+        return self.code
 
 
 @dataclass
@@ -70,7 +125,7 @@ class Child:
 class Zygote:
     """A running zygote. Events that a caller did not wait for are kept for later."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
     control: socket.socket
     ready: zygote_pb2.Ready = field(default_factory=zygote_pb2.Ready)
     next_id: int = 1
@@ -78,6 +133,7 @@ class Zygote:
     failed: dict[int, zygote_pb2.SpawnFailed] = field(default_factory=dict)
     exited: dict[int, zygote_pb2.Exited] = field(default_factory=dict)
     living: dict[int, Child] = field(default_factory=dict)
+    pongs: list[int] = field(default_factory=list)
 
     def request(self, request: zygote_pb2.ZygoteRequest) -> None:
         """Sends one request."""
@@ -94,11 +150,16 @@ class Zygote:
             descriptors.frombytes(payload)
         event = zygote_pb2.ZygoteEvent.FromString(data)
         match event.WhichOneof("event"):
+            case "entered":
+                (pidfd,) = descriptors
+                self.process.entered(pidfd)
             case "ready":
                 self.ready = event.ready
+            case "pong":
+                self.pongs.append(event.pong.number)
             case "spawned":
                 stream, pidfd = descriptors
-                child = Child(event.spawned.child_id, event.spawned.pid, socket.socket(fileno=stream), pidfd)
+                child = Child(event.spawned.child_id, pid_of(pidfd), socket.socket(fileno=stream), pidfd)
                 self.spawned[child.child_id] = self.living[child.child_id] = child
             case "spawn_failed":
                 self.failed[event.spawn_failed.child_id] = event.spawn_failed
@@ -137,21 +198,28 @@ class Zygote:
 
 
 @contextmanager
-def running_zygote(stderr: int | None = None, open_files: int | None = None) -> Iterator[Zygote]:
+def running_zygote(
+    stderr: int | None = None, open_files: int | None = None, flags: Sequence[str] = ()
+) -> Iterator[Zygote]:
     """A zygote that has said Ready; gone, with its children, afterwards. It may open so many files."""
     limited = ["sh", "-c", f'ulimit -n {open_files}; exec "$0" "$@"'] if open_files else []
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours:
         with theirs:
-            process = subprocess.Popen(
-                [*limited, str(binary()), "zygote", "--control-fd", str(theirs.fileno())],
+            started = subprocess.Popen(
+                [*limited, str(binary()), "zygote", "--control-fd", str(theirs.fileno()), *flags],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stderr=stderr,
             )
+        process = Process(started)
         zygote = Zygote(process, ours)
         try:
-            zygote.receive()
+            while not zygote.ready.protocol_version:
+                zygote.receive()
+            if process.pidfd >= 0:
+                # Its only child is the one that goes on.
+                started.wait(PATIENCE)
             yield zygote
         finally:
             ours.close()

@@ -8,7 +8,7 @@ pub const JAIL_FAILED: i32 = 100;
 /// A frame of the server was not understood.
 pub const PROTOCOL: i32 = 101;
 /// The allocator of the process had no memory left.
-#[cfg_attr(test, allow(dead_code))]
+#[cfg_attr(any(test, feature = "fuzz"), allow(dead_code))]
 pub const OUT_OF_MEMORY: i32 = 102;
 /// A Rust panic that could not be reported as a frame.
 pub const PANIC: i32 = 103;
@@ -26,6 +26,8 @@ pub const JAIL_STEP: i32 = 110;
 
 /// The zygote could not start, or its control socket broke.
 pub const ZYGOTE_FAILED: i32 = 1;
+/// The same for the file broker.
+pub const BROKER_FAILED: i32 = 1;
 /// The command line was not understood.
 pub const USAGE: i32 = 2;
 

@@ -3,6 +3,7 @@
 //! Nothing inside is validated by Rune when it is loaded: a unit that was tampered with can do anything to the process.
 //! So it is only ever loaded in a jailed child.
 
+use bincode::Options;
 use rune::runtime::{unit::Logic, DebugInfo};
 use rune::{Source, Sources, Unit};
 use serde::{Deserialize, Serialize};
@@ -72,11 +73,13 @@ pub fn encode(
 
 /// Loads what [`encode`] made with this very version of Rune and its patches.
 pub fn decode(bytes: &[u8]) -> Result<Loaded, String> {
-    let mut body = bytes
+    let body = bytes
         .strip_prefix(MAGIC)
         .ok_or("expected byte code of Crucible, got other bytes; compile again")?;
     let unreadable = |error| format!("the byte code is damaged ({error}); compile again");
-    let header: Header = bincode::deserialize_from(&mut body).map_err(unreadable)?;
+    // From the slice: a reader would allocate whatever length a text claims to have.
+    let mut body = bincode::Deserializer::from_slice(body, options());
+    let header = Header::deserialize(&mut body).map_err(unreadable)?;
     if header.format_version != FORMAT_VERSION
         || header.rune_version != RUNE_VERSION
         || header.patch_level != RUNE_PATCH_LEVEL
@@ -87,8 +90,7 @@ pub fn decode(bytes: &[u8]) -> Result<Loaded, String> {
         ));
     }
     type Body = (Vec<Function>, Vec<Text>, Logic, Option<DebugInfo>);
-    let (functions, texts, logic, debug): Body =
-        bincode::deserialize_from(&mut body).map_err(unreadable)?;
+    let (functions, texts, logic, debug) = Body::deserialize(&mut body).map_err(unreadable)?;
     let unit = Unit::from_parts(logic, debug).map_err(|error| error.to_string())?;
     let mut sources = Sources::new();
     for text in &texts {
@@ -100,4 +102,11 @@ pub fn decode(bytes: &[u8]) -> Result<Loaded, String> {
         functions,
         sources,
     })
+}
+
+/// Those of `bincode::serialize`.
+fn options() -> impl Options {
+    bincode::DefaultOptions::new()
+        .with_fixint_encoding()
+        .allow_trailing_bytes()
 }

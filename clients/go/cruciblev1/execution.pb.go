@@ -114,9 +114,10 @@ type ExecutionContext struct {
 	// The same as a JSON object, for people at a shell; not together with `arguments`. Integers become int64, or uint64
 	// when they are too large for that; numbers with a point or exponent become doubles.
 	ArgumentsJson string `protobuf:"bytes,7,opt,name=arguments_json,json=argumentsJson,proto3" json:"arguments_json,omitempty"`
-	// Environment variables that the script can read.
+	// Environment variables that the script can read. In DEVELOPMENT the processes that it starts have these and a PATH, and
+	// nothing of the server's own.
 	Environment map[string]string `protobuf:"bytes,8,rep,name=environment,proto3" json:"environment,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Working directory; only in DEVELOPMENT.
+	// Absolute path of the directory, on the server's machine, that the script is run in; `/` when empty. Only in DEVELOPMENT.
 	WorkingDirectory string `protobuf:"bytes,9,opt,name=working_directory,json=workingDirectory,proto3" json:"working_directory,omitempty"`
 	// On whose behalf and at which level.
 	SecurityContext *SecurityContext `protobuf:"bytes,10,opt,name=security_context,json=securityContext,proto3" json:"security_context,omitempty"`

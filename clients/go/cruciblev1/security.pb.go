@@ -30,7 +30,8 @@ const (
 	SecurityLevel_SECURITY_LEVEL_UNSPECIFIED SecurityLevel = 0
 	// The Rune core and `crucible::basic`; 50 MiB, 10 s.
 	SecurityLevel_SECURITY_LEVEL_SAFE SecurityLevel = 1
-	// No jail; all modules. Refused unless the operator enabled it.
+	// No jail and no limits of its own; all modules, with files, processes and network. What a script starts ends with it.
+	// Refused unless the operator enabled it and the machine can give each execution a process tree of its own.
 	SecurityLevel_SECURITY_LEVEL_DEVELOPMENT SecurityLevel = 2
 	// SAFE and `crucible::http`, `crucible::json`; 100 MiB, 30 s.
 	SecurityLevel_SECURITY_LEVEL_PRODUCTION SecurityLevel = 3
@@ -90,7 +91,8 @@ type SecurityContext struct {
 	Permissions []string `protobuf:"bytes,3,rep,name=permissions,proto3" json:"permissions,omitempty"`
 	// The level; the server's default when unspecified.
 	SecurityLevel SecurityLevel `protobuf:"varint,4,opt,name=security_level,json=securityLevel,proto3,enum=crucible.v1.SecurityLevel" json:"security_level,omitempty"`
-	// Whether to run in the jail; true when unset. `false` is refused outside DEVELOPMENT.
+	// Whether to run in the jail; when unset, as the level has it. `false` is refused outside DEVELOPMENT, which has no jail,
+	// so that `true` is refused there.
 	Sandbox *bool `protobuf:"varint,5,opt,name=sandbox,proto3,oneof" json:"sandbox,omitempty"`
 	// Further facts for records and policy rules.
 	Metadata      map[string]string `protobuf:"bytes,6,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`

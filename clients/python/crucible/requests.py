@@ -79,6 +79,8 @@ class RunOptions(TypedDict, total=False):
     """Whether the script lives on when this call is lost."""
     environment: Mapping[str, str]
     """Environment variables that the script can read."""
+    working_directory: str
+    """Absolute path on the server's machine that the script is run in; only at the level development."""
     seed: bytes
     """32 bytes that make hash order and random numbers repeatable."""
     profile: bool
@@ -120,6 +122,7 @@ def execution_context(
         function=options.get("function", ""),
         arguments=to_fields(options.get("args", {}), "args"),
         environment=options.get("environment", {}),
+        working_directory=options.get("working_directory", ""),
         security_context=security_pb2.SecurityContext(security_level=security_level(options.get("level"))),
         detached=options.get("detached", False),
         seed=options.get("seed", b""),

@@ -18,7 +18,7 @@ def health(engine: Engine) -> server_info_pb2.HealthStatus:
     status, message = assess(engine)
     answer = server_info_pb2.HealthStatus(status=status, message=message)
     answer.timestamp.GetCurrentTime()
-    answer.isolation_layers.extend(engine.interpreter.ready.layers)
+    answer.isolation_layers.extend(engine.isolation_layers)
     cache, interpreter, figures = engine.scripts.cache, engine.interpreter, engine.figures
     for name, number in (
         ("active_executions", engine.active),
@@ -33,6 +33,8 @@ def health(engine: Engine) -> server_info_pb2.HealthStatus:
         ("cache_rejections", cache.rejections),
         ("spare_children", interpreter.spare_count),
         ("interpreter_restarts", interpreter.restarts),
+        ("interpreter_renewals", interpreter.renewals),
+        ("file_broker_restarts", engine.files.restarts if engine.files is not None else 0),
         ("stored_executions", engine.store.execution_count),
         ("stored_scripts", engine.store.script_count),
     ):
@@ -47,7 +49,10 @@ async def performance(engine: Engine) -> server_info_pb2.PerformanceMetrics:
     scripts, interpreter, figures = engine.scripts, engine.interpreter, engine.figures
     cache = scripts.cache
     # Reading what each process has touched takes the kernel a while.
-    memory = await asyncio.to_thread(memory_bytes, interpreter.zygote_pid, interpreter.child_pids)
+    development = engine.development
+    zygotes = [*interpreter.zygote_pids, *development.zygote_pids]
+    children = [*interpreter.child_pids, *development.child_pids]
+    memory = await asyncio.to_thread(memory_bytes, zygotes, children)
     mean_compilation = scripts.compile_seconds / scripts.compilations if scripts.compilations else 0.0
     return server_info_pb2.PerformanceMetrics(
         memory_usage=memory,

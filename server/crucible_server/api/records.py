@@ -129,6 +129,7 @@ class Presenter:
     ) -> server_info_pb2.ServerInfo:
         """What the server is."""
         ready = engine.interpreter.ready
+        reachable = {module for level in levels for module in level.modules}
         info = server_info_pb2.ServerInfo(
             version=self.version,
             rune_version=ready.rune_version,
@@ -137,8 +138,8 @@ class Presenter:
             instance_id=engine.instance_id,
             default_security_level=self.default_level,
             security_levels=levels,
-            modules=ready.modules,
-            isolation_layers=ready.layers,
+            modules=[module for module in ready.modules if module.name in reachable],
+            isolation_layers=engine.isolation_layers,
             max_request_bytes=self.max_request_bytes,
             max_value_depth=values.MAX_DEPTH,
             max_unary_output_bytes=HEAD_BYTES,

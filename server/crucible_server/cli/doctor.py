@@ -40,15 +40,17 @@ def doctor(config: ConfigOption = None, data_dir: DataDirOption = None, as_json:
 
 
 def _examine(file: Path | None, data_dir: Path | None) -> list[Finding]:
-    from crucible_server.cli.findings import kernel, machine, server, storage, toolchain
+    from crucible_server.cli.findings import development, files, kernel, machine, server, storage, toolchain
     from crucible_server.cli.findings.finding import bounded
 
     overrides = {} if data_dir is None else {"data_dir": data_dir}
     config, found = server.look_at_configuration(file, overrides)
-    found += toolchain.look_at_programs(config.vm_path if config else None)
+    found += toolchain.look_at_programs(config)
+    found += development.look(config) if config is not None else ()
     found += bounded(kernel.GROUP, kernel.look)
     found += bounded(machine.GROUP, lambda: machine.look(config))
     if config is not None:
+        found += files.look(config)
         found += bounded(storage.GROUP, lambda: storage.look(config))
         found += bounded(server.GROUP, lambda: server.look_at_address(config))
     return found

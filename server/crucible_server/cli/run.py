@@ -23,6 +23,10 @@ def run(
     timeout: Annotated[
         str | None, typer.Option(metavar="TIME", help="How long it may run, such as 500ms, 5s, 2m.")
     ] = None,
+    working_directory: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="Run in this folder of the server's machine; level development only."),
+    ] = None,
     server: OwnServerOption = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Print the id of the execution and leave it running; needs --server.")
@@ -51,6 +55,7 @@ def run(
         function=function,
         level=level,
         timeout=timeout,
+        working_directory=working_directory,
         server=server,
         detach=detach,
         profile=profile,

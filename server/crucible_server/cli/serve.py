@@ -46,6 +46,13 @@ def serve(
             help="Let other machines reach this server, which has neither TLS nor authentication.",
         ),
     ] = False,
+    allow_development: Annotated[
+        bool,
+        typer.Option(
+            "--allow-development",
+            help="Let scripts run at the level Development: outside the jail, as this user (or `nobody` for root).",
+        ),
+    ] = False,
 ) -> None:
     """Start the server and keep it running.
 
@@ -58,6 +65,7 @@ def serve(
         "log_format": log_format,
         "log_level": log_level,
         "allow_insecure_listen": allow_insecure_listen or None,
+        "allow_development": allow_development or None,
     }
     overrides = {name: value for name, value in flags.items() if value is not None}
     asyncio.run(_serve(configuration(config, overrides)))

@@ -1,13 +1,17 @@
 """The configuration of the server: validated, from flags, environment, a TOML file and defaults."""
 
+from .files import FilesConfig
 from .http import HttpConfig
+from .isolation import IsolationConfig
 from .load import ConfigError, load_config
 from .models import ResourceLimitsConfig, ScriptEngineConfig, ServerConfig
 from .telemetry import TelemetryConfig
 
 __all__ = [
     "ConfigError",
+    "FilesConfig",
     "HttpConfig",
+    "IsolationConfig",
     "ResourceLimitsConfig",
     "ScriptEngineConfig",
     "ServerConfig",

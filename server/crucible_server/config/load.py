@@ -67,7 +67,9 @@ def _problem(entry: dict[str, Any]) -> str:
 def _nearest(location: Sequence[str]) -> str:
     model: type[BaseModel] = ServerConfig
     for part in location[:-1]:
-        model = _nested(model, part)
+        # Names that the operator chose are between those of the models.
+        if part in model.model_fields:
+            model = _nested(model, part)
     keys = list(model.model_fields)
     close = difflib.get_close_matches(location[-1], keys, n=1)
     if close:

@@ -30,7 +30,9 @@ from pydantic_settings import (
 )
 
 from .addresses import check_address
+from .files import FilesConfig
 from .http import HttpConfig
+from .isolation import IsolationConfig, check_layers
 from .quantities import Bytes, Seconds
 from .telemetry import TelemetryConfig
 
@@ -92,19 +94,13 @@ class ScriptEngineConfig(BaseModel):
     """For requests that name none."""
     resource_limits: ResourceLimitsConfig = ResourceLimitsConfig()
     http: HttpConfig = HttpConfig()
+    files: FilesConfig = FilesConfig()
 
     @field_validator("max_cache_size")
     @classmethod
     def _check_cache_size(cls, value: int) -> int:
         if value <= 0:
             raise ValueError("expected a number of scripts above zero; `enable_caching = false` turns the cache off")
-        return value
-
-    @field_validator("security_level")
-    @classmethod
-    def _no_development(cls, value: str) -> str:
-        if value == "development":
-            raise ValueError('expected "safe" or "production": Development is not available in this version')
         return value
 
 
@@ -190,6 +186,11 @@ class ServerConfig(BaseSettings):
     max_stored_scripts: int = Field(default=100_000, gt=0)
     """Scripts without a name beyond these are deleted, the least recently used first."""
     allow_development: bool = False
+    """Whether scripts may run at the level Development: outside the jail, with all that the server's user may do, or,
+    when that is root, `nobody`. Whoever reaches the server can then act as that user."""
+    isolation: IsolationConfig = IsolationConfig()
+    require_isolation: tuple[str, ...] = ()
+    """Layers of isolation without which the server does not start; besides those that are never optional."""
     log_format: Literal["console", "json"] = "console"
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     engine: ScriptEngineConfig = ScriptEngineConfig()
@@ -232,6 +233,11 @@ class ServerConfig(BaseSettings):
             raise ValueError(f"expected 64 hexadecimal digits (`openssl rand -hex 32` makes them), got {length} others")
         return value
 
+    @field_validator("require_isolation")
+    @classmethod
+    def _check_layers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return check_layers(value)
+
     @field_validator("data_dir", "unit_key_file", "vm_path")
     @classmethod
     def _expand(cls, value: Path) -> Path:
@@ -242,11 +248,20 @@ class ServerConfig(BaseSettings):
     def _upper(cls, value: Any) -> Any:
         return value.upper() if isinstance(value, str) else value
 
-    @field_validator("allow_development")
+    @field_validator("engine")
     @classmethod
-    def _no_development(cls, value: bool) -> bool:
-        if value:
-            raise ValueError("expected false: Development is not available in this version; remove the key")
+    def _keep_apart(cls, value: ScriptEngineConfig, info: ValidationInfo) -> ScriptEngineConfig:
+        own = {name: info.data[name] for name in ("data_dir", "unit_key_file", "vm_path") if name in info.data}
+        value.files.require_apart(**own)
+        return value
+
+    @field_validator("engine")
+    @classmethod
+    def _check_level(cls, value: ScriptEngineConfig, info: ValidationInfo) -> ScriptEngineConfig:
+        if value.security_level == "development" and not info.data.get("allow_development"):
+            raise ValueError(
+                'security_level: expected "safe" or "production"; "development" needs `allow_development = true` too'
+            )
         return value
 
 

@@ -15,6 +15,8 @@ from crucible_server.policy.levels import Limits, to_message
 # the frames) need room beside it: this factor and this many bytes.
 _HEAP_FACTOR = 1.6
 _HEAP_EXTRA = 24 * 1024 * 1024
+# Far more than the zygotes themselves have.
+_ZYGOTES = 128 * 1024 * 1024
 
 
 # Most requests have the limits of their level: the same few messages, made once and never changed.
@@ -61,6 +63,11 @@ def reserved_memory(limits: Limits) -> int:
 def widest_heap(limits: Iterable[Limits]) -> int:
     """The heap that a spare needs so that it can become the child of any of these."""
     return max(_heap(each) for each in limits)
+
+
+def tree_memory(executions_memory: int, children: int) -> int:
+    """What an interpreter may take in bytes, with so many children whose limits add up to `executions_memory`."""
+    return _ZYGOTES + int(executions_memory * _HEAP_FACTOR) + children * _HEAP_EXTRA
 
 
 def _heap(limits: Limits) -> int:

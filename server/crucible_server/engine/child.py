@@ -17,13 +17,13 @@ from typing import Protocol
 from google.protobuf.message import DecodeError
 
 from crucible.vm.v1 import child_pb2, zygote_pb2
+from crucible_server.engine.zygote_process import pid_of
 from crucible_server.errors import ServiceError, unavailable
 
 _READ_SIZE = 128 * 1024
 _HEADER = struct.Struct("<I")
 _MAX_UNSENT_FRAMES = 128
 """Far more than a child can have waiting that reads what it asked for."""
-
 
 # Reserved exit codes of crucible-vm (vm/src/exit.rs): a panic, an overflow of the native stack, an invalid access.
 _CRASH_CODES = frozenset({103, 104, 107})
@@ -50,7 +50,6 @@ class Child:
     def __init__(self, child_id: int) -> None:
         loop = asyncio.get_running_loop()
         self.child_id = child_id
-        self.pid = 0
         self.spawned: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[None] = loop.create_future()
         self.exited: zygote_pb2.Exited | None = None
@@ -62,7 +61,9 @@ class Child:
         self.max_frame_bytes = 16 * 1024 * 1024
         self.on_end: Callable[[Child], None] | None = None
         self._socket: socket.socket | None = None
+        self._pid = 0
         self._pidfd = -1
+        self._is_forked = False
         self._receiver: FrameReceiver | None = None
         self._incoming = bytearray()
         self._outgoing: list[memoryview] = []
@@ -77,6 +78,14 @@ class Child:
         self.spawned.add_done_callback(lambda f: f.cancelled() or f.exception())
 
     @property
+    def pid(self) -> int:
+        """Its process id as this process sees it, and not as the zygote does; 0 when it has none (any more).
+        Asks the kernel the first time."""
+        if not self._pid and self._pidfd >= 0:
+            self._pid = pid_of(self._pidfd)
+        return self._pid
+
+    @property
     def crashed(self) -> bool:
         """Whether it ended as hostile code or a bug ends it: by a fatal signal or code, or a frame that did not fit."""
         if self.violation:
@@ -88,10 +97,10 @@ class Child:
         is_fatal = exited.signal not in (0, signal.SIGKILL, signal.SIGXCPU)
         return is_fatal or exited.exit_code in _CRASH_CODES
 
-    def attach(self, stream: socket.socket, pidfd: int, pid: int) -> None:
+    def attach(self, stream: socket.socket, pidfd: int) -> None:
         """Takes over the descriptors that came with Spawned."""
         stream.setblocking(False)
-        self._socket, self._pidfd, self.pid = stream, pidfd, pid
+        self._socket, self._pidfd, self._is_forked = stream, pidfd, True
         self._read(True)
         if self._killed:
             self.kill()
@@ -141,6 +150,8 @@ class Child:
             self._pidfd = -1
         if not self.spawned.done():
             self.spawned.set_exception(unavailable("the interpreter process ended before it could start"))
+            # Without a socket nothing else would say so.
+            self._at_eof = True
         # What it wrote is all there by now; the event loop need not be asked.
         while not self._at_eof and self._receive():
             pass
@@ -262,6 +273,9 @@ class Child:
             if self._receiver is None:
                 raise FrameError("a frame before the job")
             is_last = self._receiver.on_frame(frame)
+            # What it is answered may be one frame too many that it does not read: nothing after that counts.
+            if self._at_eof:
+                return False
         del incoming[:position]
         return is_last
 
@@ -276,7 +290,7 @@ class Child:
         self._wake()
 
     def _finish(self) -> None:
-        is_over = self._at_eof and (self.exited is not None or self.zygote_lost or not self.pid)
+        is_over = self._at_eof and (self.exited is not None or self.zygote_lost or not self._is_forked)
         if is_over and not self.ended.done():
             self.ended.set_result(None)
             if self.on_end is not None:

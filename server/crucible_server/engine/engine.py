@@ -10,15 +10,15 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from crucible.v1 import execution_pb2, server_info_pb2
+from crucible.v1 import execution_pb2, security_pb2, server_info_pb2
 from crucible.vm.v1 import zygote_pb2
-from crucible_server.config import HttpConfig
+from crucible_server.config import FilesConfig, HttpConfig, IsolationConfig
 from crucible_server.engine import bounds, results
 from crucible_server.engine.admission import Admission, Ticket
 from crucible_server.engine.cache import UnitCache
@@ -30,17 +30,21 @@ from crucible_server.engine.history import History, execution_not_found
 from crucible_server.engine.host_calls import HostCalls
 from crucible_server.engine.identity import UnitSeal, request_hash
 from crucible_server.engine.interpreter import Interpreter
+from crucible_server.engine.isolation import DEVELOPMENT, isolation_of_tree
 from crucible_server.engine.job import Ending, Kind
 from crucible_server.engine.output import Output, OutputChunk, StoredOutput
+from crucible_server.engine.renewal import RenewalClock
 from crucible_server.engine.results import State
 from crucible_server.engine.scripts import Scripts
 from crucible_server.engine.spares import SpareTarget
 from crucible_server.engine.upkeep import Retention, Upkeep
 from crucible_server.errors import ErrorKind, ServiceError, invalid, unavailable
+from crucible_server.files.client import Files
 from crucible_server.policy.grants import Grant
 from crucible_server.store import ExecutionRecord, Store, StoreError
 from crucible_server.telemetry.place import recorder, span
 
+Level = security_pb2.SecurityLevel
 Status = server_info_pb2.ServiceStatus
 _EXECUTION_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}\Z")
 _COMPILERS_PER_PROCESSOR = 2
@@ -65,6 +69,10 @@ class EngineSettings:
     cache_bytes: int
     retention: Retention
     http: HttpConfig
+    isolation: IsolationConfig
+    require_isolation: tuple[str, ...]
+    allow_development: bool
+    files: FilesConfig = field(default_factory=FilesConfig)
     traced_origins: tuple[str, ...] = ()
 
 
@@ -82,14 +90,26 @@ class Engine:
     def __init__(self, settings: EngineSettings, store: Store, seal: UnitSeal) -> None:
         self._settings = settings
         self.store = store
+        most = _COMPILERS_PER_PROCESSOR * len(os.sched_getaffinity(0))
         self.interpreter = Interpreter(
             settings.vm_path,
             SpareTarget(settings.spare_children, settings.max_spare_children),
             settings.spare_limits,
             load=lambda: len(self._live),
+            isolation=isolation_of_tree(
+                settings.isolation,
+                settings.require_isolation,
+                jobs=settings.max_concurrent_executions + most,
+                spares=settings.max_spare_children,
+                memory=settings.max_executions_memory + most * settings.spare_limits.heap_bytes,
+            ),
+            renewal=RenewalClock(settings.isolation.zygote_renewal_crashes, settings.isolation.zygote_renewal_interval),
         )
+        self.development = Interpreter(
+            settings.vm_path, SpareTarget(0, 0), settings.spare_limits, isolation=DEVELOPMENT
+        )
+        """Runs scripts outside the jail, where the operator allowed it; compiles nothing."""
         cache = UnitCache(settings.cache_entries, settings.cache_bytes)
-        most = _COMPILERS_PER_PROCESSOR * len(os.sched_getaffinity(0))
         compilers = Admission("compilers", most, settings.max_queued_executions)
         self.crashes = CrashLimit(settings.max_crashes_per_minute)
         self.scripts = Scripts(
@@ -102,10 +122,14 @@ class Engine:
             settings.max_queued_executions,
             settings.max_executions_memory,
         )
-        self.host_calls = HostCalls(settings.http, settings.traced_origins)
+        self.files = Files(settings.vm_path, settings.files) if settings.files.allow_file_access else None
+        """The files of scripts; None when the operator allows none."""
+        self.host_calls = HostCalls(settings.http, self.files, settings.traced_origins)
         self.figures = Figures()
         self.instance_id = secrets.token_hex(8)
         self.status: Status = Status.SERVICE_STATUS_STARTING
+        self.no_development = ""
+        """Why this machine cannot give Development although it was allowed; empty otherwise."""
         self.on_status: Callable[[Status], None] = lambda _: None
         self._live: dict[tuple[str, str], Execution] = {}
         self.history = History(store, self._live)
@@ -121,11 +145,27 @@ class Engine:
         """Executions that live, queued ones included."""
         return len(self._live)
 
+    @property
+    def isolation_layers(self) -> list[server_info_pb2.IsolationLayer]:
+        """What confines scripts, what acts for them, and what there is outside of the jail."""
+        files = self.files.layers if self.files is not None else ()
+        outside = list(self.development.ready.layers)
+        if self.no_development:
+            outside.append(server_info_pb2.IsolationLayer(name="development", detail=self.no_development))
+        return [*self.interpreter.ready.layers, *files, *outside]
+
     # -- life of the service
 
     async def start(self) -> None:
         """Starts the interpreter and settles what an earlier run left unfinished."""
         await self.interpreter.start()
+        if self._settings.allow_development:
+            await self._start_development()
+        if self.files is not None:
+            await self.files.start()
+            for layer in self.files.layers:
+                if not layer.active:
+                    log.warning("layer_missing", layer=layer.name, reason=layer.detail)
         now = time.time_ns()
         interrupted = await self.store.interrupt_unfinished(
             now, results.interrupted, now + self._settings.retention.executions_ns
@@ -134,6 +174,17 @@ class Engine:
             log.warning("executions_interrupted", count=interrupted)
         await self.upkeep.start()
         self._set_status(Status.SERVICE_STATUS_HEALTHY)
+
+    async def _start_development(self) -> None:
+        try:
+            await self.development.start()
+        except ServiceError as error:
+            # The other levels need nothing of it.
+            self.no_development = error.message
+            await self.development.stop()
+            log.error("development_refused", reason=error.message)
+        else:
+            log.info("development_enabled", zygote_pid=self.development.zygote_pid)
 
     def resume(self) -> None:
         """Takes executions again after `drain`, and calls off one that still waits.
@@ -187,6 +238,9 @@ class Engine:
             await asyncio.wait(self._tasks)
         await self.upkeep.stop()
         await self.interpreter.stop()
+        await self.development.stop()
+        if self.files is not None:
+            await self.files.stop()
 
     def _set_status(self, status: Status) -> None:
         self.status = status
@@ -308,7 +362,9 @@ class Engine:
             if is_due:
                 self.store.mark_running(record.tenant, record.execution_id, time.time_ns())
                 self._hold_back(execution)
-            await execution.run(self.interpreter, self.host_calls, self._settings.retention.executions_ns)
+            is_development = execution.grant.level == Level.SECURITY_LEVEL_DEVELOPMENT
+            interpreter = self.development if is_development else self.interpreter
+            await execution.run(interpreter, self.host_calls, self._settings.retention.executions_ns)
             if execution.unstored is not None:
                 self.upkeep.store_later(execution.unstored)
             if execution.is_crash:

@@ -17,6 +17,7 @@ from crucible_server.engine.job import OUTPUT_CREDIT, Ending, Job, Kind, error_o
 from crucible_server.engine.output import OutputLog
 from crucible_server.engine.results import State, split, state_of
 from crucible_server.errors import ServiceError, invalid, unavailable
+from crucible_server.files.allowance import FileAllowance
 from crucible_server.outbound.allowance import Allowance
 from crucible_server.policy.grants import Grant
 from crucible_server.store import ExecutionEnd, ExecutionRecord, OutputSegment, Store, StoreError, StoreErrorKind
@@ -62,6 +63,7 @@ class Execution:
             modules=grant.modules,
             output_credit_bytes=OUTPUT_CREDIT,
             environment=context.environment,
+            working_directory=context.working_directory,
             execute=child_pb2.ExecuteJob(
                 unit=unit.unit, function=record.function, arguments=arguments, profile=context.profile
             ),
@@ -187,9 +189,10 @@ class Execution:
     async def _result(self, interpreter: Interpreter, host_calls: HostCalls) -> execution_pb2.ExecutionResult:
         result = execution_pb2.ExecutionResult(execution_id=self.record.execution_id, script_id=self.record.script_id)
         network = Allowance(self.grant.limits.max_network_requests)
-        calls = host_calls.handler(HostCallContext(self.record, network), frozenset(self.grant.modules))
+        files = FileAllowance(host_calls.max_file_bytes)
+        calls = host_calls.handler(HostCallContext(self.record, network, files), frozenset(self.grant.modules))
         job = Job(self._start, self.output, calls)
-        network.room = job.room
+        network.room = files.room = job.room
         if self._ending is not None:
             result.error.CopyFrom(error_of(self._ending))
             return result
@@ -219,6 +222,7 @@ class Execution:
         result.execution_time.FromNanoseconds(int(job.elapsed * 1e9))
         result.resource_usage.CopyFrom(job.usage)
         result.resource_usage.network_io_bytes = network.bytes_moved
+        result.resource_usage.file_io_bytes = files.bytes_moved
         result.stdout_bytes = self.output.stdout_bytes
         result.stderr_bytes = self.output.stderr_bytes
         if isinstance(job.result, child_pb2.ExecuteResult):

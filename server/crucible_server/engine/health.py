@@ -22,8 +22,12 @@ def assess(engine: Engine) -> tuple[Status, str]:
         return engine.status, f"the service is {status_word(engine.status)}"
     if not engine.interpreter.alive:
         return Status.SERVICE_STATUS_UNHEALTHY, "the interpreter is down and is being restarted"
+    if engine.development.ready.protocol_version and not engine.development.alive:
+        return Status.SERVICE_STATUS_DEGRADED, "the interpreter of DEVELOPMENT is down and is being restarted"
     if engine.upkeep.store_failure:
         return Status.SERVICE_STATUS_UNHEALTHY, f"the store does not take writes: {engine.upkeep.store_failure}"
+    if engine.files is not None and engine.files.failure:
+        return Status.SERVICE_STATUS_DEGRADED, f"scripts have no files: {engine.files.failure}"
     if time.monotonic() - engine.upkeep.refused_at < _REFUSAL_SECONDS:
         return Status.SERVICE_STATUS_DEGRADED, f"the store refused an execution: {engine.upkeep.refusal}"
     if engine.admission.is_crowded:

@@ -6,15 +6,19 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
 
-from crucible.v1 import value_pb2
+from crucible.v1 import security_pb2, value_pb2
 from crucible.vm.v1 import child_pb2
 from crucible_server.config import HttpConfig
 from crucible_server.engine.job import HostCallError, HostCallHandler
+from crucible_server.files.allowance import FileAllowance, FileRefusedError
+from crucible_server.files.calls import CALLS as FILE_CALLS
+from crucible_server.files.calls import Call as FileCall
+from crucible_server.files.client import Files
 from crucible_server.outbound.allowance import Allowance, RefusedError
 from crucible_server.store import ExecutionRecord
 from crucible_server.telemetry.place import recorder, span
@@ -37,6 +41,7 @@ class HostCallContext:
 
     record: ExecutionRecord
     network: Allowance
+    files: FileAllowance = field(default_factory=FileAllowance)
 
 
 Act = Callable[[HostCallContext, value_pb2.ObjectValue], Awaitable[value_pb2.Value]]
@@ -57,15 +62,23 @@ class HostCallEntry:
 class HostCalls:
     """The host calls of this server. Checked when they are made: nothing that a child says authorises one."""
 
-    def __init__(self, http: HttpConfig, traced: Iterable[str] = ()) -> None:
-        """`traced` are the origins that are told which trace a request belongs to."""
+    def __init__(self, http: HttpConfig, files: Files | None = None, traced: Iterable[str] = ()) -> None:
+        """Without `files` no script has any; the origins `traced` are told which trace a request belongs to."""
         self._entries: dict[str, HostCallEntry] = {}
         self._http_config = http
         self._traced = tuple(traced)
         self._http: HttpClient | None = None
+        self._files = files
         self.register(HostCallEntry("crucible.basic.log", 1, "crucible::basic", True, _log))
         self.register(HostCallEntry("crucible.basic.sleep", 1, "crucible::basic", True, _sleep))
         self.register(HostCallEntry("crucible.http.request", 1, "crucible::http", True, self._request))
+        for name, call in FILE_CALLS.items():
+            self.register(HostCallEntry(f"crucible.fs.{name}", 1, "crucible::fs", True, self._on_files(call)))
+
+    @property
+    def max_file_bytes(self) -> int | None:
+        """What one execution may read and write; None when there are no files."""
+        return self._files.config.max_execution_bytes if self._files is not None else None
 
     def register(self, entry: HostCallEntry) -> None:
         """Adds a call; its name must be new."""
@@ -107,9 +120,22 @@ class HostCalls:
 
             self._http = HttpClient(self._http_config, traced=self._traced)
         try:
-            return await self._http.request(arguments, context.network)
+            # At Development a script can open connections of its own.
+            is_open = context.record.security_level == security_pb2.SECURITY_LEVEL_DEVELOPMENT
+            return await self._http.request(arguments, context.network, is_open=is_open)
         except RefusedError as error:
             raise HostCallError(f"http: {error}") from None
+
+    def _on_files(self, call: FileCall) -> Act:
+        async def act(context: HostCallContext, arguments: value_pb2.ObjectValue) -> value_pb2.Value:
+            if self._files is None:
+                raise HostCallError("fs: this server allows no files: its operator would have to set allow_file_access")
+            try:
+                return await call(self._files, arguments, context.files)
+            except FileRefusedError as error:
+                raise HostCallError(f"fs: {error}") from None
+
+        return act
 
 
 async def _log(context: HostCallContext, arguments: value_pb2.ObjectValue) -> value_pb2.Value:

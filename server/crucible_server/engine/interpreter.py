@@ -1,4 +1,5 @@
-"""Children on demand: a zygote that is replaced when it dies, and spares that wait ready-forked and jailed."""
+"""Children on demand: a zygote that is replaced when it dies or has served long enough, and spares that wait forked and
+jailed."""
 
 from __future__ import annotations
 
@@ -13,7 +14,10 @@ from pathlib import Path
 import structlog
 
 from crucible.vm.v1 import zygote_pb2
+from crucible_server.config import IsolationConfig
 from crucible_server.engine.child import Child
+from crucible_server.engine.isolation import Isolation, Surroundings
+from crucible_server.engine.renewal import RenewalClock
 from crucible_server.engine.spares import SpareTarget
 from crucible_server.engine.zygote import Zygote
 from crucible_server.errors import ServiceError, unavailable
@@ -24,6 +28,9 @@ _REFILL_DELAY = 0.005
 # A lull of callers that are many is not the end of the load.
 _CROWDED_SECONDS = 0.05
 _MAX_TRIES = 5
+_LOOK_SECONDS = 1.0
+_LAST_LOOKS = 100
+_LAST_LOOK_SECONDS = 0.01
 
 log = structlog.get_logger()
 
@@ -37,13 +44,21 @@ class Interpreter:
         spares: SpareTarget,
         spare_limits: zygote_pb2.ChildLimits,
         load: Callable[[], int] = lambda: 0,
+        isolation: Surroundings | None = None,
+        renewal: RenewalClock | None = None,
     ) -> None:
         """`load` tells how many jobs there are, those included that wait or are being concluded."""
+        defaults = IsolationConfig()
+        self._isolation = isolation or Isolation(defaults)
+        self._renewal = renewal or RenewalClock(defaults.zygote_renewal_crashes, defaults.zygote_renewal_interval)
         self._vm_path = vm_path
         self._target = spares
         self._spare_limits = spare_limits
         self._spares: deque[Child] = deque()
         self._zygote: Zygote | None = None
+        self._all: set[Zygote] = set()
+        self._renewing: asyncio.Task[None] | None = None
+        self._look_timer: asyncio.TimerHandle | None = None
         self._available = asyncio.Event()
         self._restarting: asyncio.Task[None] | None = None
         self._stopped = False
@@ -56,6 +71,8 @@ class Interpreter:
         """What the zygote said of itself: versions, layers, modules."""
         self.restarts = 0
         """Zygotes that died and were replaced."""
+        self.renewals = 0
+        """Zygotes that another took over from while they worked."""
         self.restart_times: deque[float] = deque(maxlen=3)
         """When the latest of them were, on the monotonic clock in seconds."""
         self.busy = 0
@@ -78,9 +95,14 @@ class Interpreter:
         return self._zygote.pid if self._zygote else 0
 
     @property
+    def zygote_pids(self) -> list[int]:
+        """Process ids of all zygotes: besides the present one those whose last children still run."""
+        return [zygote.pid for zygote in list(self._all) if not zygote.dead and zygote.pid]
+
+    @property
     def child_pids(self) -> list[int]:
         """Process ids of all children, spares included."""
-        return self._zygote.child_pids if self._zygote else []
+        return [pid for zygote in list(self._all) for pid in zygote.child_pids]
 
     @property
     def spare_count(self) -> int:
@@ -94,18 +116,74 @@ class Interpreter:
         return len(self._spares) >= wanted and all(child.spawned.done() for child in self._spares)
 
     async def start(self) -> None:
-        """Starts the first zygote. Raises ServiceError when it cannot be had."""
+        """Starts the first zygote. Raises ServiceError when it, or isolation that is required, cannot be had."""
         await self._start_zygote()
+        self._look()
 
     async def _start_zygote(self) -> None:
-        zygote = Zygote(self._vm_path, self._on_death)
-        self._zygote = zygote
-        self.ready = await zygote.start()
+        self._take_over(*await self._launch())
         self._refill()
-        if zygote.dead:
+        if not self.alive:
             # Nobody else restarts it: until this returns, whoever starts it answers for it.
             raise unavailable("the interpreter ended as soon as it was ready")
         self._available.set()
+
+    async def _launch(self) -> tuple[Zygote, zygote_pb2.Ready]:
+        """A zygote that is ready, and what it said of itself. Raises ServiceError."""
+        isolation = self._isolation
+        isolation.open()
+        zygote = Zygote(self._vm_path, self._on_death, isolation.flags, isolation.add)
+        self._all.add(zygote)
+        try:
+            return zygote, isolation.completed(await zygote.start())
+        except BaseException:
+            zygote.is_retired = True
+            zygote.kill()
+            raise
+
+    def _take_over(self, zygote: Zygote, ready: zygote_pb2.Ready) -> None:
+        self._zygote, self.ready = zygote, ready
+        self._renewal.began(time.monotonic())
+
+    def _look(self) -> None:
+        """Once a second: sees whether zygotes work, ends those that are done, renews the one that is due."""
+        for zygote in list(self._all):
+            zygote.check()
+            if zygote is not self._zygote and zygote.is_ready and not zygote.child_count:
+                zygote.retire()
+            if zygote.is_gone:
+                self._all.discard(zygote)
+        self._renew_if_due()
+        if not self._stopped:
+            self._look_timer = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look)
+
+    def _renew_if_due(self) -> None:
+        if self._stopped or not self.alive or (self._renewing is not None and not self._renewing.done()):
+            return
+        if reason := self._renewal.due(time.monotonic()):
+            self._renewing = asyncio.get_running_loop().create_task(self._renew(reason))
+
+    async def _renew(self, reason: str) -> None:
+        """Another zygote takes over; the one before keeps its children to their end."""
+        before = self._zygote
+        try:
+            zygote, ready = await self._launch()
+        except ServiceError as error:
+            self._renewal.failed(time.monotonic())
+            log.error("zygote_renewal_failed", reason=reason, error=str(error))
+            return
+        if self._zygote is not before or not self.alive:
+            # It died meanwhile, and is being replaced already.
+            zygote.retire()
+            return
+        self._take_over(zygote, ready)
+        self.renewals += 1
+        spares, self._spares = self._spares, deque()
+        for child in spares:
+            child.on_end = None
+            child.kill()
+        self._refill()
+        log.info("zygote_renewed", reason=reason, pid=zygote.pid, former_pid=before.pid if before else 0)
 
     async def take(self, limits: zygote_pb2.ChildLimits) -> Child:
         """A child with these limits whose clock runs: a spare if there is one that may become it, else a new one.
@@ -179,14 +257,20 @@ class Interpreter:
             self._refill_timer = None
             self._refill()
 
-    def _job_ended(self, _child: Child) -> None:
+    def _job_ended(self, child: Child) -> None:
         self.busy -= 1
+        if child.crashed:
+            self._crashed()
         # While there is work for every processor, making a spare costs more than it saves. Whoever waits for this job
         # comes first in any case.
         loop = asyncio.get_running_loop()
         is_crowded = loop.time() - self._crowded_at < _CROWDED_SECONDS
         if self._load() <= self._processors and not is_crowded:
             loop.call_soon(self._refill)
+
+    def _crashed(self) -> None:
+        self._renewal.crashes += 1
+        self._renew_if_due()
 
     def _refill(self) -> None:
         zygote = self._zygote
@@ -219,17 +303,19 @@ class Interpreter:
             self._spares.remove(child)
             if self._stopped or child.zygote_lost:
                 return
-            log.warning("spare_ended", pid=child.pid)
+            log.warning("spare_ended", child_id=child.child_id, crashed=child.crashed)
+            if child.crashed:
+                self._crashed()
             asyncio.get_running_loop().call_later(0.1, self._refill)
 
     def _on_death(self, zygote: Zygote) -> None:
         if zygote is not self._zygote:
+            if zygote.is_ready and not zygote.is_retired and not self._stopped:
+                log.error("zygote_died", pid=zygote.pid, was="keeping its last children")
             return
         self._available.clear()
         self._spares.clear()
         if self._stopped or (self._restarting is not None and not self._restarting.done()):
-            return
-        if not self.ready.protocol_version:
             return
         log.error("zygote_died", pid=zygote.pid)
         self._restarting = asyncio.get_running_loop().create_task(self._restart())
@@ -255,7 +341,15 @@ class Interpreter:
         self._stopped = True
         # Whoever waits for a zygote, or comes now, is told that there will be none.
         self._available.set()
-        if self._restarting is not None:
-            self._restarting.cancel()
-        if self._zygote is not None:
-            await self._zygote.stop()
+        if self._look_timer is not None:
+            self._look_timer.cancel()
+        for task in (self._restarting, self._renewing):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+        await asyncio.gather(*(zygote.stop() for zygote in self._all))
+        self._all.clear()
+        for _ in range(_LAST_LOOKS):
+            if self._isolation.close():
+                break
+            await asyncio.sleep(_LAST_LOOK_SECONDS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 
 _WINDOW_SECONDS = 10.0
@@ -18,10 +19,10 @@ class Resources:
     def __init__(self) -> None:
         self._samples: deque[tuple[float, float]] = deque()
 
-    def sample(self, zygote_pid: int) -> None:
-        """Notes the processor time used so far."""
+    def sample(self, zygotes: list[int]) -> None:
+        """Notes the processor time that this process and these used so far."""
         now = time.monotonic()
-        used = time.process_time() + _processor_seconds(zygote_pid)
+        used = time.process_time() + sum(_processor_seconds(pid) for pid in zygotes)
         # Another zygote starts to count anew.
         if self._samples and used < self._samples[-1][1]:
             self._samples.clear()
@@ -31,16 +32,16 @@ class Resources:
 
     @property
     def processor_percent(self) -> float:
-        """Of one processor, of the server, the zygote and the children that have ended."""
+        """Of one processor, of the server, its zygotes and the children that have ended."""
         if len(self._samples) < 2:
             return 0.0
         (began, before), (ended, after) = self._samples[0], self._samples[-1]
         return 100.0 * (after - before) / (ended - began)
 
 
-def memory_bytes(zygote_pid: int, children: list[int]) -> int:
-    """Resident memory of this process, the zygote and these children; pages that they share count once."""
-    total = _resident(os.getpid()) + _resident(zygote_pid)
+def memory_bytes(zygotes: Iterable[int], children: Iterable[int]) -> int:
+    """Resident memory of this process, these zygotes and children; pages that they share count once."""
+    total = _resident(os.getpid()) + sum(_resident(pid) for pid in zygotes)
     return total + sum(_private(pid) for pid in children)
 
 

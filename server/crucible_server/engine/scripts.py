@@ -279,7 +279,7 @@ class Scripts:
             protocol_version=1,
             seed=secrets.token_bytes(32),
             start_time_ns=time.time_ns(),
-            limits=bounds.job_limits(grant.limits),
+            limits=bounds.job_limits(grant.compile_limits),
             security_level=grant.level,
             modules=grant.modules,
             compile=child_pb2.CompileJob(source=source),
@@ -338,7 +338,7 @@ class Scripts:
     async def _run(self, job: Job, grant: Grant) -> None:
         self._crashes.check(grant.tenant, grant.principal)
         # Few at once: a compiler keeps its processor busy. Apart from executions, so that long ones do not hold it up.
-        limits = bounds.child_limits(grant.limits)
+        limits = bounds.child_limits(grant.compile_limits)
         ticket = self._admission.enter(grant.principal, None)
         try:
             await ticket.turn

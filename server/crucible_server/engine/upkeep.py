@@ -114,7 +114,7 @@ class Upkeep:
         ticks = 0
         while True:
             try:
-                self.resources.sample(self._interpreter.zygote_pid)
+                self.resources.sample(self._interpreter.zygote_pids)
                 self._interpreter.trim_spares()
                 await self._store_ends()
                 if ticks % _PROBE_TICKS == 0:

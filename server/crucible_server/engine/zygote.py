@@ -1,17 +1,19 @@
-"""The server's end of the zygote: starts it, asks it for children, and starts another when it dies.
+"""The server's end of the zygote: starts it, asks it for children, and sees whether it still works.
 
-One datagram of the control socket is one message of `crucible.vm.v1`; a Spawned carries two descriptors.
+One datagram of the control socket is one message of `crucible.vm.v1`; Spawned carries two descriptors, Entered one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
@@ -19,11 +21,17 @@ from google.protobuf.message import DecodeError
 
 from crucible.vm.v1 import zygote_pb2
 from crucible_server.engine.child import Child
+from crucible_server.engine.zygote_process import ZygoteProcess
 from crucible_server.errors import ErrorKind, ServiceError, unavailable
 
 PROTOCOL_VERSION = 1
 _MAX_DATAGRAM = 256 * 1024
 _READY_TIMEOUT = 10.0
+_STOP_SECONDS = 2.0
+_REAP_SECONDS = 0.05
+_MAX_REASON = 1000
+_MAX_UNANSWERED = 5
+"""Looks in a row, a second apart, that find a question without an answer."""
 
 log = structlog.get_logger()
 
@@ -34,16 +42,33 @@ class Zygote:
     Not restarted: when it is gone, `on_death` is called once and the object is of no more use.
     """
 
-    def __init__(self, vm_path: Path, on_death: Callable[[Zygote], None]) -> None:
+    def __init__(
+        self,
+        vm_path: Path,
+        on_death: Callable[[Zygote], None],
+        flags: Sequence[str] = (),
+        on_process: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """`flags` go on its command line. `on_process` gets the id of each process that it is, before it forks."""
         self._vm_path = vm_path
         self._on_death = on_death
+        self._flags = tuple(flags)
+        self._on_process = on_process
         self._children: dict[int, Child] = {}
         self._next_child_id = 1
         self._control: socket.socket | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: ZygoteProcess | None = None
         self._ready: asyncio.Future[zygote_pb2.Ready] | None = None
         self._unsent: list[bytes] = []
         self._is_writing = False
+        self.is_ready = False
+        """Whether it has been ready to fork."""
+        self.is_retired = False
+        """Whether it was told to end."""
+        self.is_gone = False
+        """Whether its process has been reaped."""
+        self._pings = 0
+        self._unanswered = 0
         self.dead = False
 
     @property
@@ -55,12 +80,18 @@ class Zygote:
     def child_pids(self) -> list[int]:
         """Process ids of its children."""
         # A copy first, in one step: whoever reads metrics does so in another thread.
-        return [child.pid for child in list(self._children.values()) if child.pid]
+        return [pid for child in list(self._children.values()) if (pid := child.pid)]
+
+    @property
+    def child_count(self) -> int:
+        """Its children, those included that are being forked."""
+        return len(self._children)
 
     async def start(self) -> zygote_pb2.Ready:
         """Starts the process and waits until it can fork.
 
-        Raises ServiceError (CONFIGURATION_ERROR) when it cannot be started or speaks another protocol.
+        Raises ServiceError (CONFIGURATION_ERROR) when it cannot be started, speaks another protocol, or finds that this
+        machine lacks what it needs.
         """
         # PR_SET_PDEATHSIG fires when the parent's *thread* ends: another thread would take the zygote with it.
         if threading.current_thread() is not threading.main_thread():
@@ -73,13 +104,15 @@ class Zygote:
         try:
             ours.setblocking(False)
             # It does not block: the child is executed at once and says by its socket when it is ready.
-            self._process = subprocess.Popen(  # noqa: ASYNC220
-                [self._vm_path, "zygote", "--control-fd", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                cwd="/",
-                env={},
+            self._process = ZygoteProcess(
+                subprocess.Popen(  # noqa: ASYNC220
+                    [self._vm_path, "zygote", "--control-fd", str(theirs.fileno()), *self._flags],
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    cwd="/",
+                    env={},
+                )
             )
         except OSError as error:
             ours.close()
@@ -87,9 +120,13 @@ class Zygote:
         finally:
             theirs.close()
         self._control = ours
+        self._on_process(self._process.pid)
         loop.add_reader(ours.fileno(), self._on_control)
         try:
             ready = await asyncio.wait_for(self._ready, _READY_TIMEOUT)
+        except asyncio.CancelledError:
+            self.kill()
+            raise
         except TimeoutError:
             self.kill()
             raise _cannot_start(self._vm_path, f"not ready within {_READY_TIMEOUT:.0f} s") from None
@@ -100,7 +137,32 @@ class Zygote:
                 f"expected frames of version {PROTOCOL_VERSION}, got {ready.protocol_version}; "
                 "install server and crucible-vm of one version",
             )
+        # It has ended long since, or will within microseconds; nothing tells but being reaped.
+        while not self._process.is_single():  # noqa: ASYNC110
+            await asyncio.sleep(_REAP_SECONDS)
+        self.is_ready = True
         return ready
+
+    def check(self) -> None:
+        """Asks whether it still works; kills it when it has not answered for some seconds. To be called once a second.
+
+        Looks are counted and not time, so that a server which was stopped itself does not take its zygote for stalled.
+        """
+        if not self.is_ready:
+            return
+        if not self.dead:
+            # Whatever waits to be read is an answer, too.
+            self._on_control()
+        if self.dead:
+            return
+        if self._unanswered >= _MAX_UNANSWERED:
+            log.error("zygote_stalled", pid=self.pid, seconds=_MAX_UNANSWERED, children=len(self._children))
+            self.kill()
+            return
+        if not self._unanswered:
+            self._pings += 1
+            self._send(zygote_pb2.ZygoteRequest(ping=zygote_pb2.Ping(number=self._pings)))
+        self._unanswered += 1
 
     def spawn(self, limits: zygote_pb2.ChildLimits, is_spare: bool = False) -> Child:
         """Asks for a child; a spare is one whose job comes later. Its `spawned` future is set once it exists."""
@@ -162,6 +224,8 @@ class Zygote:
                 for i in range(0, len(payload) - 3, 4)
             ]
             if not data:
+                for fd in fds:
+                    os.close(fd)
                 self.kill()
                 return
             try:
@@ -176,12 +240,20 @@ class Zygote:
                 return
 
     def _handle(self, event: zygote_pb2.ZygoteEvent, fds: list[int]) -> None:
+        self._unanswered = 0
         kind = event.WhichOneof("event")
         if kind == "spawned":
             child = self._children.get(event.spawned.child_id)
             if child is None or len(fds) != 2 or child.spawned.done():
                 raise DecodeError("a Spawned for no child that was asked for")
-            child.attach(socket.socket(fileno=fds[0]), fds[1], event.spawned.pid)
+            child.attach(_stream(fds), fds[1])
+            return
+        if kind == "entered":
+            if self._process is None or self._process.has_entered or self.is_ready or len(fds) != 1:
+                raise DecodeError("an Entered that does not come first")
+            _check_pidfd(fds[0])
+            self._process.enter(fds[0])
+            self._on_process(self._process.pid)
             return
         if fds:
             raise DecodeError(f"descriptors with {kind}")
@@ -190,8 +262,11 @@ class Zygote:
             if child is not None:
                 child.reaped(event.exited)
         elif kind == "spawn_failed":
-            child = self._children.pop(event.spawn_failed.child_id, None)
+            child = self._children.get(event.spawn_failed.child_id)
             if child is not None:
+                if child.spawned.done():
+                    raise DecodeError("a SpawnFailed for a child that was spawned")
+                del self._children[child.child_id]
                 child.failed(
                     ServiceError(
                         ErrorKind.ERROR_KIND_RESOURCE_EXCEEDED,
@@ -200,30 +275,46 @@ class Zygote:
                         quota="processes",
                     )
                 )
+        elif kind == "refused":
+            if self._ready is not None and not self._ready.done():
+                self._ready.set_exception(
+                    ServiceError(ErrorKind.ERROR_KIND_CONFIGURATION_ERROR, event.refused.reason[:_MAX_REASON])
+                )
         elif kind == "ready":
             if self._ready is not None and not self._ready.done():
                 self._ready.set_result(event.ready)
+        elif kind == "pong":
+            if not 0 < event.pong.number <= self._pings:
+                raise DecodeError(f"expected Pong of at most {self._pings}, got {event.pong.number}")
         else:
             raise DecodeError("an event of no known kind")
 
     def kill(self) -> None:
         """Kills the process; its children go with it."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGKILL)
+        if self._process is not None:
+            self._process.kill()
+        self._died()
+
+    def retire(self) -> None:
+        """Ends it, which has no children left, in its own time."""
+        self.is_retired = True
         self._died()
 
     async def stop(self) -> None:
-        """Closes the control socket, which ends the zygote and all its children, and waits until it is gone."""
-        self._died()
+        """Closes the control socket, which ends the zygote and all its children, and waits until it is gone.
+
+        Signals would not do: process 1 of a namespace gets none but those that cannot be caught.
+        """
+        self.retire()
         process = self._process
         if process is None:
             return
-        for _ in range(200):
-            if process.poll() is not None:
-                return
+        patience = time.monotonic() + _STOP_SECONDS
+        while not process.reap():
+            if time.monotonic() > patience:
+                process.kill()
             await asyncio.sleep(0.01)
-        process.kill()
-        process.wait()
+        self.is_gone = True
 
     def _died(self) -> None:
         if self.dead:
@@ -244,8 +335,28 @@ class Zygote:
 
     def _reap(self) -> None:
         # Its socket closes a moment before it can be reaped.
-        if self._process is not None and self._process.poll() is None:
-            asyncio.get_running_loop().call_later(0.05, self._reap)
+        if self._process is not None and not self._process.reap():
+            asyncio.get_running_loop().call_later(_REAP_SECONDS, self._reap)
+        else:
+            self.is_gone = True
+
+
+def _stream(fds: list[int]) -> socket.socket:
+    """The socket of a child, when these are a socket and a pidfd. Raises DecodeError when they are not."""
+    _check_pidfd(fds[1])
+    try:
+        return socket.socket(fileno=fds[0])
+    except OSError as error:
+        raise DecodeError(f"expected a socket, got something else: {error}") from None
+
+
+def _check_pidfd(fd: int) -> None:
+    """Raises DecodeError when it is none."""
+    try:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(fd, 0)
+    except OSError as error:
+        raise DecodeError(f"expected a pidfd, got another descriptor: {error}") from None
 
 
 def _cannot_start(path: Path, why: str) -> ServiceError:

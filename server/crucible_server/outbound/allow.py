@@ -46,6 +46,8 @@ class AllowedOrigin:
     address: Address | None
     has_port: bool
     """The entry names its port, and so means this very service, also in a private network."""
+    is_open: bool = False
+    """Any address may be dialled for it."""
 
     def covers(self, target: Target) -> bool:
         """Whether a URL with this target may be requested."""
@@ -164,6 +166,17 @@ class AllowList:
                 f'"{target.scheme}://{_shown(target.host)}{_port_suffix(target)}" in engine.http.allow'
             )
         return max(found, key=lambda origin: origin.trusts_private)
+
+
+class OpenList(AllowList):
+    """Allows everything: for scripts that can open connections of their own."""
+
+    def __init__(self) -> None:
+        super().__init__(())
+
+    def require(self, target: Target) -> AllowedOrigin:
+        """The target itself."""
+        return AllowedOrigin(target.scheme, target.host, target.port, False, target.address, True, is_open=True)
 
 
 def _shown(host: str) -> str:

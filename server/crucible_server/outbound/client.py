@@ -13,7 +13,7 @@ import httpx
 
 from crucible.v1 import value_pb2
 from crucible_server.config import HttpConfig
-from crucible_server.outbound.allow import AllowList
+from crucible_server.outbound.allow import AllowList, OpenList
 from crucible_server.outbound.allowance import Allowance, RefusedError
 from crucible_server.outbound.connect import GuardedBackend, Resolver, resolve
 from crucible_server.outbound.request import OutboundRequest, read_request
@@ -33,14 +33,21 @@ class HttpClient:
         self._config = config
         self._allow = AllowList(config.allow)
         self._traced = AllowList(traced)
+        self._open = OpenList()
         self._resolver = resolver
         self._slots = asyncio.Semaphore(config.max_concurrent_requests)
         self._now: Callable[[], float] = time.monotonic
 
-    async def request(self, arguments: value_pb2.ObjectValue, allowance: Allowance) -> value_pb2.Value:
-        """The response as an object of status, url, headers and body. Raises RefusedError for everything else."""
+    async def request(
+        self, arguments: value_pb2.ObjectValue, allowance: Allowance, *, is_open: bool = False
+    ) -> value_pb2.Value:
+        """The response as an object of status, url, headers and body. Raises RefusedError for everything else.
+
+        With `is_open` it may lead anywhere; sizes and times are bounded all the same.
+        """
         request = read_request(arguments)
-        self._allow.require(request.target)
+        allow = self._open if is_open else self._allow
+        allow.require(request.target)
         seconds = min(request.timeout or self._config.timeout, self._config.timeout)
         if allowance.deadline is not None:
             seconds = min(seconds, max(0.0, allowance.deadline - self._now()))
@@ -48,14 +55,14 @@ class HttpClient:
             async with asyncio.timeout(seconds), allowance.slots:
                 await allowance.room()
                 async with self._slots:
-                    return await self._follow(request, allowance)
+                    return await self._follow(request, allowance, allow)
         except TimeoutError:
             raise RefusedError(f"{request.method} {request.target}: no answer within {seconds:g} s") from None
 
-    async def _follow(self, request: OutboundRequest, allowance: Allowance) -> value_pb2.Value:
+    async def _follow(self, request: OutboundRequest, allowance: Allowance, allow: AllowList) -> value_pb2.Value:
         followed = 0
         while True:
-            status, headers, body = await self._send(request, allowance)
+            status, headers, body = await self._send(request, allowance, allow)
             location = headers.get("location")
             if status not in _REDIRECTS or location is None or (followed == 0 and request.redirects == 0):
                 return _response(status, str(request.url), headers, body)
@@ -64,7 +71,9 @@ class HttpClient:
             request = request.redirected(status, location)
             followed += 1
 
-    async def _send(self, request: OutboundRequest, allowance: Allowance) -> tuple[int, dict[str, str], bytes]:
+    async def _send(
+        self, request: OutboundRequest, allowance: Allowance, allow: AllowList
+    ) -> tuple[int, dict[str, str], bytes]:
         facts: dict[str, Fact] = {
             "http.request.method": request.method,
             "url.scheme": request.target.scheme,
@@ -72,14 +81,16 @@ class HttpClient:
             "server.port": request.target.port,
         }
         with client_span(request.method, facts) as requesting:
-            status, headers, body = await self._exchange(request, allowance)
+            status, headers, body = await self._exchange(request, allowance, allow)
             requesting.fact("http.response.status_code", status)
             if status >= 400:
                 requesting.failed(str(status))
             return status, headers, body
 
-    async def _exchange(self, request: OutboundRequest, allowance: Allowance) -> tuple[int, dict[str, str], bytes]:
-        origin = self._allow.require(request.target)
+    async def _exchange(
+        self, request: OutboundRequest, allowance: Allowance, allow: AllowList
+    ) -> tuple[int, dict[str, str], bytes]:
+        origin = allow.require(request.target)
         meter = allowance.spend()
         backend = GuardedBackend(request.target, origin, self._resolver, meter)
         where = f"{request.method} {request.target}"

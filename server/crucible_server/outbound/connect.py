@@ -112,6 +112,8 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
                 raise RefusedError(f"the host {target.host} cannot be resolved: {error}") from None
         if not answers:
             raise RefusedError(f"the host {target.host} has no address")
+        if self._origin.is_open:
+            return answers
         for address in answers:
             is_named = self._origin.has_port and self._origin.address == address
             why = refusal(address, trusts_private=self._origin.trusts_private, is_named=is_named)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,6 +27,8 @@ class Grant:
     level: Level
     modules: tuple[str, ...]
     limits: Limits
+    compile_limits: Limits
+    """For the compiler, which is jailed at every level."""
 
 
 class Grants:
@@ -33,6 +37,7 @@ class Grants:
     def __init__(self, config: ServerConfig) -> None:
         self._config = config
         self._available: frozenset[str] = frozenset()
+        self._no_development = ""
         # The configuration does not change while the server runs.
         self._plain: dict[int, Limits] = {}
 
@@ -45,6 +50,10 @@ class Grants:
         """Tells which modules the interpreter has."""
         self._available = frozenset(modules)
 
+    def refuse_development(self, reason: str) -> None:
+        """Tells why this machine cannot give the level that the operator enabled."""
+        self._no_development = f"DEVELOPMENT is enabled, but this machine cannot give it: {reason}"
+
     def jailed_limits(self) -> list[Limits]:
         """The widest limits of each level that runs in the jail."""
         return [levels.effective_limits(level, self._config, None, None) for level in _JAILED]
@@ -52,7 +61,8 @@ class Grants:
     def for_compile(self, caller: Caller, context: script_pb2.CompilationContext) -> Grant:
         """The grant of a compilation. Raises ServiceError."""
         try:
-            level = levels.resolve_level(context.security_level, self._config, field="context.security_level")
+            field = "context.security_level"
+            level = self._resolve(context.security_level, field)
             return self._grant(caller, level, self._level_limits(level))
         except PolicyError as error:
             raise _refused(error) from None
@@ -61,7 +71,7 @@ class Grants:
         """The grant of an execution. Raises ServiceError for what the caller, the level or this server lacks."""
         security = context.security_context
         try:
-            level = levels.resolve_level(security.security_level, self._config)
+            level = self._resolve(security.security_level, "context.security_context.security_level")
             levels.check_sandbox(level, security.sandbox if security.HasField("sandbox") else None)
             timeout = context.timeout if context.HasField("timeout") else None
             requested = context.limits if context.HasField("limits") else None
@@ -72,10 +82,7 @@ class Grants:
         except PolicyError as error:
             raise _refused(error) from None
         if context.working_directory:
-            raise ServiceError(
-                ErrorKind.ERROR_KIND_SECURITY_VIOLATION,
-                "context.working_directory: scripts have no file system outside DEVELOPMENT; leave it empty",
-            )
+            _check_working_directory(level, context.working_directory)
         if context.available_tools:
             raise invalid("context.available_tools", "this server has no tools registered; leave it empty")
         return self._grant(caller, level, limits)
@@ -87,19 +94,60 @@ class Grants:
         return limits
 
     def _grant(self, caller: Caller, level: Level, limits: Limits) -> Grant:
-        return Grant(caller.tenant, caller.principal, level, levels.modules_of(level, self._available), limits)
+        modules = self._modules(level)
+        compile_limits = limits
+        if level == Level.SECURITY_LEVEL_DEVELOPMENT:
+            compile_limits = self._level_limits(Level.SECURITY_LEVEL_PRODUCTION)
+        return Grant(caller.tenant, caller.principal, level, modules, limits, compile_limits)
+
+    def _modules(self, level: Level) -> tuple[str, ...]:
+        available = self._available
+        # Outside the jail files are the system's own, and the operator's roots bound nothing.
+        if level != Level.SECURITY_LEVEL_DEVELOPMENT and not self._config.engine.files.allow_file_access:
+            available -= {"crucible::fs"}
+        return levels.modules_of(level, available)
+
+    def _resolve(self, requested: int, field: str) -> Level:
+        level = levels.resolve_level(requested, self._config, field=field)
+        if level == Level.SECURITY_LEVEL_DEVELOPMENT and self._no_development:
+            raise PolicyError(field, f"{self._no_development}; use SAFE or PRODUCTION", denied=True)
+        return level
 
     def levels(self, caller: Caller) -> list[server_info_pb2.SecurityLevelInfo]:
         """Every level as this caller may use it."""
         infos = []
         for level in (*_JAILED, Level.SECURITY_LEVEL_DEVELOPMENT):
-            info = server_info_pb2.SecurityLevelInfo(level=level, disabled_reason=levels.disabled_reason(level))
+            reason = levels.disabled_reason(level, self._config)
+            if level == Level.SECURITY_LEVEL_DEVELOPMENT:
+                reason = reason or self._no_development
+            info = server_info_pb2.SecurityLevelInfo(level=level, disabled_reason=reason)
             if not info.disabled_reason:
                 info.enabled = True
                 info.limits.CopyFrom(levels.to_message(levels.level_limits(level, self._config)))
-                info.modules.extend(levels.modules_of(level, self._available))
+                info.modules.extend(self._modules(level))
             infos.append(info)
         return infos
+
+
+def _check_working_directory(level: Level, directory: str) -> None:
+    field = "context.working_directory"
+    if level != Level.SECURITY_LEVEL_DEVELOPMENT:
+        raise ServiceError(
+            ErrorKind.ERROR_KIND_SECURITY_VIOLATION,
+            f"{field}: scripts have no file system outside DEVELOPMENT; leave it empty",
+        )
+    shown = repr(directory[:200])
+    if not os.path.isabs(directory) or "\0" in directory:
+        raise invalid(field, f"expected an absolute path of a directory on the server's machine, got {shown}")
+    try:
+        is_directory = stat.S_ISDIR(os.stat(directory).st_mode)
+    except PermissionError:
+        # The script has another user perhaps; it says so itself when it cannot enter.
+        return
+    except OSError as error:
+        raise invalid(field, f"expected an existing directory, got {shown}: {error.strerror}") from None
+    if not is_directory:
+        raise invalid(field, f"expected a directory, got {shown}, which is none")
 
 
 def _refused(error: PolicyError) -> ServiceError:

@@ -20,13 +20,24 @@ DEVELOPMENT = security_pb2.SECURITY_LEVEL_DEVELOPMENT
 _MIB = 1024 * 1024
 _MODULES: dict[int, tuple[str, ...]] = {
     SAFE: ("crucible::basic",),
-    PRODUCTION: ("crucible::basic", "crucible::http", "crucible::json"),
+    PRODUCTION: ("crucible::basic", "crucible::fs", "crucible::http", "crucible::json"),
+    DEVELOPMENT: (
+        "crucible::basic",
+        "crucible::fs",
+        "crucible::http",
+        "crucible::json",
+        "crucible::net",
+        "crucible::process",
+    ),
 }
 _LEAVE_OUT = "Leave the field out for the level's own limit."
 # The range of google.protobuf.Duration.
 _MAX_SECONDS = 315_576_000_000
 _NAMES = {"safe": SAFE, "production": PRODUCTION, "development": DEVELOPMENT}
-_NO_DEVELOPMENT = "Development is not available in this version; use SAFE or PRODUCTION."
+_NO_DEVELOPMENT = (
+    "DEVELOPMENT is off on this server: its operator would have to set `allow_development = true`; "
+    "use SAFE or PRODUCTION."
+)
 # A script that is slowed to its share of the processor should meet the wall clock first, which says more.
 _CPU_TIME_MARGIN = 1.1
 _CPU_TIME_START_SECONDS = 0.1
@@ -87,6 +98,8 @@ _LEVELS: dict[int, Limits] = {
         max_native_depth=128,
         max_host_calls=10_000,
     ),
+    # What is bounded is what the server keeps or sends of an execution.
+    DEVELOPMENT: Limits(max_output_bytes=64 * _MIB, max_return_bytes=_MIB, max_native_depth=128),
 }
 # What the operator may raise above the level's default; the rest of the table is what the levels stand for.
 _RAISABLE = ("max_operations", "max_output_bytes", "max_return_bytes", "max_native_depth", "max_host_calls")
@@ -103,29 +116,41 @@ def resolve_level(
 ) -> security_pb2.SecurityLevel:
     """The level for a request: the server's default when it names none.
 
-    Raises PolicyError for Development and for unknown numbers; a level is never rounded to another.
+    Raises PolicyError for Development where it is off, and for unknown numbers; a level is never rounded to another.
     """
     if requested == security_pb2.SECURITY_LEVEL_UNSPECIFIED:
         requested = _NAMES[config.engine.security_level]
     if requested == DEVELOPMENT:
-        raise PolicyError(field, _NO_DEVELOPMENT, denied=True)
+        if not config.allow_development:
+            raise PolicyError(field, _NO_DEVELOPMENT, denied=True)
+        return DEVELOPMENT
     if requested == SAFE:
         return SAFE
     if requested == PRODUCTION:
         return PRODUCTION
     raise PolicyError(
         field,
-        f"expected SECURITY_LEVEL_SAFE (1) or SECURITY_LEVEL_PRODUCTION (3), got {requested}.",
+        "expected SECURITY_LEVEL_SAFE (1), SECURITY_LEVEL_PRODUCTION (3) or, where it is enabled, "
+        f"SECURITY_LEVEL_DEVELOPMENT (2), got {requested}.",
     )
 
 
-def disabled_reason(level: int) -> str:
+def disabled_reason(level: int, config: ServerConfig) -> str:
     """Why a level cannot be used; empty when it can."""
-    return "" if level in _LEVELS else _NO_DEVELOPMENT
+    return _NO_DEVELOPMENT if level == DEVELOPMENT and not config.allow_development else ""
 
 
 def check_sandbox(level: int, sandbox: bool | None, *, field: str = "context.security_context.sandbox") -> None:
-    """Refuses `sandbox = false` outside Development with PolicyError; None means true."""
+    """Refuses to leave the jail outside Development, and to enter it there, with PolicyError.
+
+    None is as the level has it.
+    """
+    if sandbox and level == DEVELOPMENT:
+        raise PolicyError(
+            field,
+            "expected false: DEVELOPMENT has no jail. Leave the field out, or choose SAFE or PRODUCTION.",
+            denied=True,
+        )
     if sandbox is False and level != DEVELOPMENT:
         raise PolicyError(
             field,
@@ -141,11 +166,13 @@ def modules_of(level: int, available: Iterable[str]) -> tuple[str, ...]:
 
 
 def level_limits(level: int, config: ServerConfig) -> Limits:
-    """The most that the server grants at this level. Raises KeyError for a level that is disabled."""
+    """The most that the server grants at this level."""
     table, configured = _LEVELS[level], config.engine.resource_limits
+    # Defaults are for the levels that have limits of their own; Development has those that the operator wrote down.
+    names = configured.model_fields_set if level == DEVELOPMENT else type(configured).model_fields
     granted: dict[str, Any] = {}
     for name in (field.name for field in dataclasses.fields(Limits)):
-        own, wish = getattr(table, name), getattr(configured, name, None)
+        own, wish = getattr(table, name), getattr(configured, name) if name in names else None
         granted[name] = (wish if wish is not None else own) if name in _RAISABLE else _smaller(own, wish)
     granted["max_source_bytes"] = int(config.engine.max_source_size)
     return _with_cpu_time(dataclasses.replace(Limits(), **granted))
@@ -170,7 +197,8 @@ def effective_limits(
     if timeout is not None:
         seconds = _seconds(timeout, f"{path}.timeout")
         wishes["max_execution_time"] = _smaller(wishes.get("max_execution_time"), seconds)
-    wishes.setdefault("max_execution_time", config.engine.default_execution_timeout)
+    if level != DEVELOPMENT or "default_execution_timeout" in config.engine.model_fields_set:
+        wishes.setdefault("max_execution_time", config.engine.default_execution_timeout)
     lowered: dict[str, Any] = {name: _smaller(getattr(granted, name), wish) for name, wish in wishes.items()}
     # Derived anew, from the lowered time and share; never more than before, as those are not.
     lowered["max_cpu_time"] = wishes.get("max_cpu_time")

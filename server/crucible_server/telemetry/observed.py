@@ -83,7 +83,7 @@ def _gauges(meter: Meter, engine: Engine) -> None:
             "crucible.memory.usage",
             "By",
             "Resident memory of the server and its interpreter processes.",
-            lambda: memory_bytes(interpreter.zygote_pid, interpreter.child_pids),
+            lambda: _memory(engine),
         ),
         (
             "crucible.cpu.utilization",
@@ -105,14 +105,20 @@ def _states(meter: Meter, engine: Engine) -> None:
         return [Observation(int(each == now), {"crucible.service.status": word}) for each, word in words.items()]
 
     def layers(_: CallbackOptions) -> Iterable[Observation]:
-        return [
-            Observation(int(layer.active), {"crucible.layer": layer.name}) for layer in engine.interpreter.ready.layers
-        ]
+        # Of two of one name the jail's counts, which comes first.
+        named = {layer.name: layer for layer in reversed(engine.isolation_layers)}
+        return [Observation(int(layer.active), {"crucible.layer": name}) for name, layer in named.items()]
 
     meter.create_observable_gauge("crucible.service.status", [status], "", "1 for the state that the service is in.")
     meter.create_observable_gauge(
         "crucible.isolation.layer.active", [layers], "", "1 for each layer of isolation that is in force."
     )
+
+
+def _memory(engine: Engine) -> int:
+    both = (engine.interpreter, engine.development)
+    zygotes = [pid for interpreter in both for pid in interpreter.zygote_pids]
+    return memory_bytes(zygotes, [pid for interpreter in both for pid in interpreter.child_pids])
 
 
 def _one(read: Read) -> Callable[[CallbackOptions], Iterable[Observation]]:

@@ -12,7 +12,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 .into(),
         );
     };
-    let files = ["crucible/vm/v1/zygote.proto", "crucible/vm/v1/child.proto"];
+    let files = [
+        "crucible/vm/v1/broker.proto",
+        "crucible/vm/v1/child.proto",
+        "crucible/vm/v1/zygote.proto",
+    ];
     let descriptors = protox::compile(files, [Path::new(&root)])?;
     prost_build::Config::new()
         // A map in a hash table would be encoded in another order each time; replay needs the same bytes.

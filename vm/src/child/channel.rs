@@ -30,6 +30,16 @@ impl Channel {
         }
     }
 
+    /// What to poll for frames of the server.
+    pub fn descriptor(&self) -> RawFd {
+        self.fd
+    }
+
+    /// Whether bytes were read that no frame was made of yet: polling says nothing of them.
+    pub fn has_read_ahead(&self) -> bool {
+        self.start < self.unread.len()
+    }
+
     /// Sends one frame with the next sequence number.
     pub fn send(&mut self, frame: child_frame::Frame) {
         self.sequence += 1;
@@ -111,6 +121,11 @@ fn interrupted() -> bool {
 
 /// Ends the process at once: no destructor runs, since those of hostile values can overflow the stack.
 pub fn end(code: i32) -> ! {
+    #[cfg(feature = "fuzz")]
+    super::fuzz::unwind(code);
+    #[cfg(not(feature = "fuzz"))]
     // SAFETY: `_exit` does not return and touches no memory.
-    unsafe { libc::_exit(code) }
+    unsafe {
+        libc::_exit(code)
+    }
 }

@@ -3,6 +3,8 @@
 mod channel;
 pub mod clock;
 pub mod deadline;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod limits;
 mod output;
 mod preloaded;
@@ -12,11 +14,12 @@ use std::os::fd::RawFd;
 
 pub use limits::{Fatal, Limits};
 pub use output::Stream;
-pub use preloaded::Preloaded;
+pub use preloaded::{Preloaded, Sets};
 pub use session::with;
 
+use crate::development::environment;
 use crate::frames::vm::{child_frame, server_frame, start};
-use crate::{compile, execute, exit, frames, modules};
+use crate::{compile, execute, exit, frames, leave, modules};
 use channel::{end, Channel};
 use session::Session;
 
@@ -29,14 +32,20 @@ pub fn serve(preloaded: &Preloaded, socket: RawFd) -> ! {
     if start.protocol_version != frames::PROTOCOL_VERSION {
         end(exit::PROTOCOL);
     }
+    #[cfg(feature = "fuzz")]
+    fuzz::bound(preloaded, &mut start);
     let Some(job) = start.job.take() else {
         end(exit::PROTOCOL)
     };
     let mask = modules::mask(&start.modules);
-    if !preloaded.has(mask) {
+    // A source may name any module; only execution needs the module itself.
+    let is_execution = matches!(job, start::Job::Execute(_));
+    let is_open = preloaded.is_native() && is_execution;
+    if is_execution && !preloaded.has(mask) || !is_open && !start.working_directory.is_empty() {
         end(exit::PROTOCOL);
     }
-    let session = Session::new(channel, &mut start);
+    let mut session = Session::new(channel, &mut start);
+    session.is_native = is_open;
     let limits = session.limits;
     session.install();
     #[cfg(feature = "escape")]
@@ -50,8 +59,11 @@ pub fn serve(preloaded: &Preloaded, socket: RawFd) -> ! {
         )),
         start::Job::Execute(job) => {
             preloaded::seed(&start.seed);
-            let result = execute::execute(preloaded, mask, &job, &limits);
-            std::mem::forget(job);
+            let result = match enter(&start.working_directory) {
+                Ok(()) => execute::execute(preloaded, mask, &job, &limits),
+                Err(message) => execute::refuse(message),
+            };
+            leave::behind(job);
             child_frame::Frame::ExecuteResult(result)
         }
     };
@@ -59,6 +71,13 @@ pub fn serve(preloaded: &Preloaded, socket: RawFd) -> ! {
         Some(session) => session.finish(frame),
         None => end(exit::PANIC),
     }
+}
+
+fn enter(directory: &str) -> Result<(), String> {
+    if directory.is_empty() {
+        return Ok(());
+    }
+    environment::enter(directory)
 }
 
 #[cfg(test)]

@@ -32,9 +32,16 @@ pub async fn main(name) {
 }
 "#;
 
+/// Which sets of modules a zygote can run scripts with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Sets {
+    Jailed,
+    Development,
+}
+
 /// One context to compile with, and what runs for each set of modules.
 pub struct Preloaded {
-    /// Has every module: what a level lacks is found when it is named. A second context would be two more megabytes of
+    /// Has every module, also those that only another zygote can run: what a level lacks is found when it is named. A second context would be two more megabytes of
     /// which every fork has to copy the page tables.
     context: Context,
     runtimes: BTreeMap<u32, Arc<RuntimeContext>>,
@@ -42,14 +49,19 @@ pub struct Preloaded {
     /// The set of modules that the warm-up runs with.
     first: u32,
     warm_up: Vec<u8>,
+    sets: Sets,
 }
 
 impl Preloaded {
     /// Builds everything. The error says what of Rune could not be built.
-    pub fn new() -> Result<Preloaded, String> {
+    pub fn new(sets: Sets) -> Result<Preloaded, String> {
         fix_hashing();
         quiet_panics();
-        let mut masks: Vec<u32> = modules::SETS.iter().map(|set| modules::mask(set)).collect();
+        let every = modules::mask(modules::EVERY);
+        let mut masks: Vec<u32> = match sets {
+            Sets::Jailed => modules::SETS.iter().map(|set| modules::mask(set)).collect(),
+            Sets::Development => vec![every],
+        };
         if cfg!(test) {
             masks.extend(0..4);
         }
@@ -61,7 +73,7 @@ impl Preloaded {
             let runtime = context.runtime().map_err(|error| error.to_string())?;
             runtimes.insert(*mask, Arc::new(runtime));
         }
-        let every = masks.iter().fold(0, |every, mask| every | mask);
+        let every = masks.iter().fold(every, |every, mask| every | mask);
         let context = modules::context(every).map_err(|error| error.to_string())?;
         let collect = compile::trusted(&context, convert::COLLECT_SOURCE)?;
         let mut preloaded = Preloaded {
@@ -70,6 +82,7 @@ impl Preloaded {
             collect: Arc::new(collect),
             first,
             warm_up: Vec::new(),
+            sets,
         };
         preloaded.warm_up = preloaded.quietly(|limits| preloaded.compile_warm_up(limits))?;
         preloaded.quietly(|limits| preloaded.run_warm_up(limits))?;
@@ -81,9 +94,27 @@ impl Preloaded {
         modules::catalogue()
     }
 
-    /// Whether scripts can have exactly these modules.
+    /// Whether children run outside the jail.
+    pub(crate) fn is_native(&self) -> bool {
+        self.sets == Sets::Development
+    }
+
+    /// What tells of a compiled function how it is called; of no script that runs.
+    pub(crate) fn any_runtime(&self) -> Arc<RuntimeContext> {
+        self.runtime(self.first)
+    }
+
+    /// Whether scripts can have these modules.
     pub(crate) fn has(&self, mask: u32) -> bool {
-        self.runtimes.contains_key(&mask)
+        self.smallest(mask).is_some()
+    }
+
+    /// The runtime with the fewest modules beyond these.
+    fn smallest(&self, mask: u32) -> Option<&Arc<RuntimeContext>> {
+        let fitting = self.runtimes.iter().filter(|(set, _)| *set & mask == mask);
+        fitting
+            .min_by_key(|(set, _)| set.count_ones())
+            .map(|(_, runtime)| runtime)
     }
 
     pub(crate) fn context(&self) -> &Context {
@@ -91,7 +122,10 @@ impl Preloaded {
     }
 
     pub(crate) fn runtime(&self, mask: u32) -> Arc<RuntimeContext> {
-        self.runtimes[&mask].clone()
+        let runtime = self.smallest(mask);
+        runtime
+            .expect("a job whose modules no set has was refused")
+            .clone()
     }
 
     pub(crate) fn collector(&self, mask: u32) -> Collector {

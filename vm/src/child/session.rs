@@ -8,6 +8,7 @@ use super::channel::{end, Channel};
 use super::limits::{Fatal, Limits};
 use super::output::{Output, Stream};
 use super::{clock, deadline};
+use crate::development::waits::{self, Rested};
 use crate::exit;
 use crate::frames::v1::{ExecutionErrorKind, Value};
 use crate::frames::vm::{
@@ -26,6 +27,8 @@ pub struct Session {
     /// What the function was given, by the names of its parameters.
     pub arguments: Vec<(String, Value)>,
     pub random: Random,
+    /// Outside the jail: what the server would be asked for can be done here.
+    pub is_native: bool,
     /// Once set, the execution is over, whatever the virtual machine says.
     pub fatal: Option<Fatal>,
     /// Nanoseconds since 1970 as the script sees them: they move only by replies.
@@ -47,6 +50,7 @@ impl Session {
             environment: std::mem::take(&mut start.environment),
             arguments: Vec::new(),
             random: Random::new(&start.seed),
+            is_native: false,
             fatal: None,
             time_ns: start.start_time_ns,
             calls_made: 0,
@@ -200,11 +204,12 @@ impl Session {
         }
     }
 
-    /// Delivers exactly one reply. `Ok(None)` says that no call is outstanding: nothing can ever arrive.
+    /// Delivers exactly one reply, or rests until something else that a future waits for has come. `Ok(None)` says that
+    /// no call is outstanding and nothing else is waited for: nothing can ever arrive.
     pub fn deliver(&mut self) -> Result<Option<()>, Fatal> {
         self.check()?;
         loop {
-            if self.waiting.is_empty() {
+            if self.waiting.is_empty() && waits::is_empty() {
                 return Ok(None);
             }
             if let Some(reply) = self.journal.pop_front().or_else(|| self.queued.pop_front()) {
@@ -219,6 +224,12 @@ impl Session {
                 return Ok(Some(()));
             }
             self.flush()?;
+            if !waits::is_empty() && !self.channel.has_read_ahead() {
+                if let Rested::Woken = waits::rest(self.channel.descriptor()) {
+                    self.check_time()?;
+                    return Ok(Some(()));
+                }
+            }
             self.receive()?;
         }
     }

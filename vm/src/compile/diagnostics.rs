@@ -11,6 +11,7 @@ use super::tokens::Scan;
 use crate::child::Limits;
 use crate::execute::failure::shorten;
 use crate::frames::v1::{Diagnostic, Severity, Span};
+use crate::modules::KNOWN;
 
 const VIOLATION: &str = "security.module";
 const VIOLATION_HINT: &str =
@@ -317,5 +318,9 @@ fn notes(rendered: &str) -> String {
 }
 
 fn lacking(module: &str, level: &str) -> String {
-    format!("the module `{module}` is not available at this security level; {level} has it")
+    let known = KNOWN.iter().find(|known| known.path == module);
+    let condition = known.map_or("", |known| known.condition);
+    format!(
+        "the module `{module}` is not available at this security level; {level} has it{condition}"
+    )
 }

@@ -12,6 +12,7 @@ use super::unused::{self, Written};
 use super::visitor::{Declared, Visitor};
 use crate::child::Preloaded;
 use crate::frames::v1::{FunctionInfo, ParameterInfo, Span};
+use crate::leave;
 use crate::unit::Function;
 
 /// Functions in both forms, and the unit they are in.
@@ -24,14 +25,13 @@ pub struct Functions {
 /// Gathers what is known about each function: public ones first, else in the order of the source.
 pub fn declared(
     preloaded: &Preloaded,
-    mask: u32,
     visitor: &Visitor,
     unit: Unit,
     sources: &Sources,
     scans: &[Scan<'_>],
 ) -> Functions {
     let unit = Arc::new(unit);
-    let vm = Vm::new(preloaded.runtime(mask), unit.clone());
+    let vm = Vm::new(preloaded.any_runtime(), unit.clone());
     let mut order: Vec<&Declared> = visitor.functions.iter().collect();
     order.sort_by_key(|function| (function.source_id.into_index(), function.start));
     let files = |source: usize| {
@@ -75,7 +75,7 @@ pub fn declared(
         }
     }
     rows.sort_by_key(|(function, _)| !function.is_public);
-    std::mem::forget(vm);
+    leave::behind(vm);
     let (table, infos) = rows.into_iter().unzip();
     Functions { unit, table, infos }
 }

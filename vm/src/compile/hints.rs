@@ -26,9 +26,11 @@ pub fn advice(scan: &Scan<'_>, place: Range<usize>, message: &str) -> Option<Adv
     rules
         .iter()
         .find_map(|rule| rule(scan, at, message))
-        .map(|(hint, first, last)| Advice {
-            hint,
-            place: scan.tokens[first].start..scan.tokens[last].end,
+        .and_then(|(hint, first, last)| {
+            // The text may end where more is expected.
+            let end = scan.tokens.get(last).or(scan.tokens.last())?.end;
+            let place = scan.tokens.get(first)?.start..end;
+            Some(Advice { hint, place })
         })
 }
 
@@ -167,4 +169,20 @@ fn reference(scan: &Scan<'_>, at: usize, message: &str) -> Found {
 
 fn is_word(text: &str) -> bool {
     text.starts_with(|first: char| first.is_alphabetic() || first == '_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(text: &str, at: Range<usize>, message: &str) -> Option<Range<usize>> {
+        advice(&super::super::tokens::scan(text), at, message).map(|advice| advice.place)
+    }
+
+    #[test]
+    fn a_mistake_may_be_the_end_of_the_text() {
+        let missing = "Missing macro ::crucible::basic::eprintln";
+        assert_eq!(place("a //~ b", 4..7, missing), None);
+        assert_eq!(place("fn f(a:", 6..7, "Expected pattern"), Some(5..7));
+    }
 }

@@ -18,6 +18,7 @@ use crate::child::{Limits, Preloaded};
 use crate::execute::failure;
 use crate::frames::v1::{Diagnostic, ScriptSource, Severity};
 use crate::frames::vm::CompileResult;
+use crate::leave;
 use crate::unit;
 use diagnostics::Report;
 use loader::Files;
@@ -136,18 +137,18 @@ fn finish(
     }
     let mut result = CompileResult::default();
     if let (Some(unit), false) = (unit, report.has_errors()) {
-        let functions = functions::declared(preloaded, mask, &visitor, unit, &sources, &scans);
+        let functions = functions::declared(preloaded, &visitor, unit, &sources, &scans);
         match unit::encode(&functions.unit, &functions.table, &texts) {
             Ok(bytes) => result.unit = bytes,
             Err(message) => report.internal(&message),
         }
         result.functions = functions.infos;
         result.modules = modules::used(&scans, &visitor.items);
-        std::mem::forget(functions.unit);
+        leave::behind(functions.unit);
     }
     (result.diagnostics, result.rendered) = report.into_parts();
     // A source can build trees so deep that dropping them overflows the stack.
-    std::mem::forget((sources, diagnostics, visitor));
+    leave::behind((sources, diagnostics, visitor));
     result
 }
 

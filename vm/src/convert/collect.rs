@@ -6,6 +6,7 @@ use rune::runtime::{budget, RuntimeContext, VmError};
 use rune::{Unit, Value, Vm};
 
 use super::Refusal;
+use crate::leave;
 
 /// Trusted, and compiled in the zygote.
 pub const SOURCE: &str = r#"
@@ -42,7 +43,7 @@ impl Collector {
     fn call(&self, function: &str, argument: Value) -> Result<Value, VmError> {
         let mut vm = Vm::new(self.runtime.clone(), self.unit.clone());
         let result = budget::with(usize::MAX, || vm.call([function], (argument,))).call();
-        std::mem::forget(vm);
+        leave::behind(vm);
         result
     }
 }

@@ -26,6 +26,12 @@ pub const ATTEMPTS: &[Attempt] = &[
         read(path(&format!("/proc/{pid}/mem")))
     }),
     ("open-dev-mem", |_| read(c"/dev/mem".to_owned())),
+    ("leave-its-control-group", |_| {
+        write(c"/sys/fs/cgroup/cgroup.procs".to_owned())
+    }),
+    ("leave-its-control-group-of-old", |_| {
+        write(c"/sys/fs/cgroup/pids/cgroup.procs".to_owned())
+    }),
     ("open-canary-for-writing", |canary| write(path(canary))),
     #[cfg(target_arch = "x86_64")]
     ("open-old-style", |_| {

@@ -13,28 +13,46 @@ use crate::frames::vm::{
     child_frame::Frame, host_reply::Outcome, server_frame, HostCall, ServerFrame,
 };
 
+const MAX_TOLD: usize = 8;
+
 pub const ATTEMPTS: &[Attempt] = &[
-    ("forge-host-call", |argument| ask(argument, 1)),
+    ("forge-host-call", |argument| report(argument, 1, last)),
     ("forge-host-calls", |argument| {
-        let (count, rest) = argument.split_once(' ').unwrap_or(("1", argument));
-        ask(rest, count.parse().unwrap_or(1))
+        let (count, rest) = counted(argument);
+        report(rest, count, last)
+    }),
+    ("race-host-calls", |argument| {
+        let (count, rest) = counted(argument);
+        report(rest, count, |answers| answers.join(" and "))
     }),
 ];
 
-/// `NAME KEY=TEXT KEY.KEY=TEXT ...`: asks so often, one after the other, and reports the last answer.
-fn ask(argument: &str, count: u64) -> Reached {
+fn counted(argument: &str) -> (u64, &str) {
+    let (count, rest) = argument.split_once(' ').unwrap_or(("1", argument));
+    (count.parse().unwrap_or(1), rest)
+}
+
+fn last(answers: &[String]) -> String {
+    answers.last().cloned().unwrap_or_default()
+}
+
+fn report(argument: &str, count: u64, told: fn(&[String]) -> String) -> Reached {
+    let mut wire = Wire::new();
+    let answers = ask(&mut wire, argument, count);
+    wire.report(&told(&answers));
+    exit::now(exit::DONE)
+}
+
+/// `NAME KEY=TEXT KEY.KEY=TEXT ...`: asks so often, one after the other. The different answers, in the order in which each
+/// came last.
+fn ask(wire: &mut Wire, argument: &str, count: u64) -> Vec<String> {
     let mut words = argument.split_whitespace();
     let name = words.next().unwrap_or_default();
     let mut fields = BTreeMap::new();
     for (path, text) in words.filter_map(|word| word.split_once('=')) {
-        put(
-            &mut fields,
-            path,
-            &text.replace("%20", " ").replace("%0D%0A", "\r\n"),
-        );
+        put(&mut fields, path, &plain(text));
     }
-    let mut wire = Wire::new();
-    let mut report = String::new();
+    let mut answers: Vec<String> = Vec::new();
     for call_id in 1..=count {
         wire.send(Frame::HostCall(HostCall {
             call_id,
@@ -47,14 +65,37 @@ fn ask(argument: &str, count: u64) -> Reached {
             Some(server_frame::Frame::HostReply(reply)) => reply.outcome,
             _ => None,
         };
-        report = match reply {
+        let told = match reply {
             Some(Outcome::Value(value)) => format!("gained: {value:?}").chars().take(200).collect(),
             Some(Outcome::Error(message)) => format!("nothing: the server refused: {message}"),
             None => "unknown: no reply".to_owned(),
         };
+        answers.retain(|earlier| *earlier != told);
+        answers.push(told);
+        if answers.len() > MAX_TOLD {
+            answers.remove(0);
+        }
     }
-    wire.report(&report);
-    exit::now(exit::DONE)
+    answers
+}
+
+/// `%XX` is a byte, as in a URL, so that there are no blanks.
+fn plain(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part
+            .get(..2)
+            .and_then(|code| u8::from_str_radix(code, 16).ok())
+        {
+            Some(byte) => {
+                plain.push(char::from(byte));
+                plain.push_str(&part[2..]);
+            }
+            None => plain.extend(["%", part]),
+        }
+    }
+    plain
 }
 
 fn put(fields: &mut BTreeMap<String, Value>, path: &str, text: &str) {

@@ -80,7 +80,24 @@ pub const ATTEMPTS: &[Attempt] = &[
     ("unshare-mount", |_| {
         attempt("unshare", libc::SYS_unshare, &[libc::CLONE_NEWNS as usize])
     }),
+    ("unshare-network", |_| {
+        attempt("unshare", libc::SYS_unshare, &[libc::CLONE_NEWNET as usize])
+    }),
+    ("unshare-processes", |_| {
+        attempt("unshare", libc::SYS_unshare, &[libc::CLONE_NEWPID as usize])
+    }),
     ("setns", |_| attempt("setns", libc::SYS_setns, &[0, 0])),
+    ("setns-user", |_| {
+        attempt("setns", libc::SYS_setns, &[0, libc::CLONE_NEWUSER as usize])
+    }),
+    ("mount-proc", |_| {
+        let kind = c"proc".as_ptr() as usize;
+        attempt("mount", libc::SYS_mount, &[kind, ROOT as usize, kind, 0, 0])
+    }),
+    ("mount-cgroup", |_| {
+        let kind = c"cgroup2".as_ptr() as usize;
+        attempt("mount", libc::SYS_mount, &[kind, ROOT as usize, kind, 0, 0])
+    }),
     ("mount", |_| {
         let kind = c"tmpfs".as_ptr() as usize;
         attempt("mount", libc::SYS_mount, &[kind, TMP as usize, kind, 0, 0])

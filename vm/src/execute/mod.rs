@@ -16,6 +16,7 @@ use crate::child::{self, Fatal, Limits, Preloaded};
 use crate::convert::{self, Refusal};
 use crate::frames::v1::{ExecutionError, ExecutionErrorKind};
 use crate::frames::vm::{execute_result, ExecuteJob, ExecuteResult, Profile};
+use crate::leave::{self, Left};
 use crate::unit::{self, Function, Loaded};
 use executor::{block_on, Stop};
 use failure::Raised;
@@ -50,6 +51,15 @@ pub fn execute(
         operations_count: meter::operations(),
         memory_bytes: meter::peak_memory(),
         profile,
+    }
+}
+
+/// The result of an execution that could not be begun.
+pub fn refuse(message: String) -> ExecuteResult {
+    let error = failure::plain(ExecutionErrorKind::Runtime, message);
+    ExecuteResult {
+        outcome: Some(execute_result::Outcome::Error(error)),
+        ..ExecuteResult::default()
     }
 }
 
@@ -129,7 +139,7 @@ fn run(
     .flatten();
     let outcome = outcome::report(ended, fatal, limits, &place);
     let profile = profile::finish(&place);
-    std::mem::forget((unit, loaded.sources, runtime));
+    leave::behind((unit, loaded.sources, runtime));
     (outcome, profile)
 }
 
@@ -152,14 +162,14 @@ fn call(
             Err(refusal) => return Ended::Refused(refusal),
         }
     }
-    // Leaked on purpose, as everything that holds values of the script: dropping deep ones overflows the stack.
-    let vm = Box::leak(Box::new(Vm::new(runtime.clone(), unit.clone())));
+    // Left behind, as everything that holds values of the script.
+    let mut vm = Left::new(Vm::new(runtime.clone(), unit.clone()));
     let path = match ItemBuf::with_item(function.name.split("::")) {
         Ok(path) => path,
         Err(_) => return Ended::Stopped(Stop::Fatal(Fatal::memory(limits))),
     };
-    let execution = match vm.execute(&path, arguments) {
-        Ok(execution) => Box::leak(Box::new(execution)),
+    let mut execution = match vm.execute(&path, arguments) {
+        Ok(execution) => Left::new(execution),
         Err(error) => {
             let idle = Vm::new(runtime.clone(), unit.clone());
             return Ended::Error(Raised::new(error, &idle));

@@ -10,6 +10,7 @@ use crate::child::{Fatal, Limits};
 use crate::convert::{self, Bounds, Collector, Refusal};
 use crate::frames::v1::{value::Kind, ExecutionError, ExecutionErrorKind, Value as Wire};
 use crate::frames::vm::execute_result::Outcome;
+use crate::leave;
 
 /// The end of a run with its values already converted, as that happens within the script's limits.
 pub enum Settled {
@@ -54,7 +55,7 @@ pub fn settle(ended: Ended, limits: &Limits, collector: &Collector) -> Settled {
         false => Ok(value.clone()),
     };
     // Kept for good: see the module's promise about drops.
-    std::mem::forget(value);
+    leave::behind(value);
     let settled = match &result {
         Ok(value) => match convert::from_rune(value, bounds, collector) {
             Ok(wire) => Settled::Value(wire),
@@ -62,7 +63,7 @@ pub fn settle(ended: Ended, limits: &Limits, collector: &Collector) -> Settled {
         },
         Err(payload) => returned_err(payload, bounds, collector),
     };
-    std::mem::forget(result);
+    leave::behind(result);
     settled
 }
 

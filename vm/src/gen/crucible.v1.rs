@@ -14,7 +14,8 @@ pub struct SecurityContext {
     /// The level; the server's default when unspecified.
     #[prost(enumeration = "SecurityLevel", tag = "4")]
     pub security_level: i32,
-    /// Whether to run in the jail; true when unset. `false` is refused outside DEVELOPMENT.
+    /// Whether to run in the jail; when unset, as the level has it. `false` is refused outside DEVELOPMENT, which has no jail,
+    /// so that `true` is refused there.
     #[prost(bool, optional, tag = "5")]
     pub sandbox: ::core::option::Option<bool>,
     /// Further facts for records and policy rules.
@@ -103,7 +104,8 @@ pub enum SecurityLevel {
     Unspecified = 0,
     /// The Rune core and `crucible::basic`; 50 MiB, 10 s.
     Safe = 1,
-    /// No jail; all modules. Refused unless the operator enabled it.
+    /// No jail and no limits of its own; all modules, with files, processes and network. What a script starts ends with it.
+    /// Refused unless the operator enabled it and the machine can give each execution a process tree of its own.
     Development = 2,
     /// SAFE and `crucible::http`, `crucible::json`; 100 MiB, 30 s.
     Production = 3,

@@ -3,7 +3,7 @@
 
 use std::io::Error;
 
-use super::{memory, signals};
+use super::{capabilities, memory, signals};
 
 /// The stack that scripts get: deep values and deep sources recurse natively. What a script drives it to is memory on
 /// top of its heap, so it is no larger than some ten thousand levels need.
@@ -30,11 +30,7 @@ pub fn restrict(uid: u32) -> Result<Vec<String>, String> {
     }
     become_unprivileged(uid)?;
     // The rest comes after it, since a change of user clears the parent death signal.
-    prctl(
-        "PR_SET_PDEATHSIG",
-        libc::PR_SET_PDEATHSIG,
-        libc::SIGKILL as u64,
-    )?;
+    die_with_parent()?;
     prctl("PR_SET_DUMPABLE", libc::PR_SET_DUMPABLE, 0)?;
     prctl("PR_SET_NO_NEW_PRIVS", libc::PR_SET_NO_NEW_PRIVS, 1)?;
     let stack = soft_limit(libc::RLIMIT_STACK)?.min(STACK_BYTES);
@@ -61,6 +57,16 @@ pub fn restrict(uid: u32) -> Result<Vec<String>, String> {
     Ok(notes)
 }
 
+/// Has the kernel kill this process when its parent ends; has to be said anew after each fork. Whether the parent has ended
+/// before, which `getppid` does not tell a process whose parent is in another namespace, shows at the control socket.
+pub fn die_with_parent() -> Result<(), String> {
+    prctl(
+        "PR_SET_PDEATHSIG",
+        libc::PR_SET_PDEATHSIG,
+        libc::SIGKILL as u64,
+    )
+}
+
 /// The soft value of a limit, [`libc::RLIM_INFINITY`] when there is none.
 pub fn soft_limit(resource: libc::__rlimit_resource_t) -> Result<u64, String> {
     let mut limit = libc::rlimit {
@@ -85,6 +91,8 @@ fn become_unprivileged(uid: u32) -> Result<(), String> {
         if libc::geteuid() != 0 {
             return Ok(());
         }
+        // While it is allowed: a namespace of users may be missing that would allow it later.
+        capabilities::lock();
         for (name, result) in [
             ("setgroups", libc::setgroups(0, std::ptr::null())),
             ("setresgid", libc::setresgid(uid, uid, uid)),

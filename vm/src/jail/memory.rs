@@ -8,7 +8,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-#[cfg(not(test))]
+#[cfg(not(any(test, feature = "fuzz")))]
 use crate::exit;
 
 #[global_allocator]
@@ -43,7 +43,7 @@ unsafe impl GlobalAlloc for Remembering {
 }
 
 /// Takes the place of the C library's function for the Rust code of this program.
-#[cfg(not(test))]
+#[cfg(not(any(test, feature = "fuzz")))]
 #[no_mangle]
 extern "C" fn abort() -> ! {
     exit::now(if LAST_WAS_NULL.load(Ordering::Relaxed) {

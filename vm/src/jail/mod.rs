@@ -1,10 +1,13 @@
 //! Everything that confines a child. What fork hands down is set once on the zygote ([`inherited`]); what has to differ is
 //! done by the child as its first act ([`Jail::enter`]), in as few system calls as possible, the filter last.
 
+pub mod capabilities;
 mod filter;
 pub mod inherited;
+pub mod landlock;
 pub mod layers;
 pub mod memory;
+pub mod namespaces;
 mod signals;
 
 use std::os::fd::RawFd;

@@ -67,7 +67,7 @@ pub fn call_and_wait(name: &str, schema_version: u32, arguments: Wire) -> VmResu
 /// Calls the server; the rest of the script can go on until the future is awaited.
 pub fn call(name: &str, schema_version: u32, arguments: Wire) -> VmResult<HostCall> {
     if let Some(message) = refused(&arguments) {
-        return VmResult::Ok(HostCall::Refused(Some(message)));
+        return VmResult::Ok(answered(Err(message)));
     }
     let operations = meter::operations();
     match child::with(|session| session.call(name, schema_version, arguments, operations)) {
@@ -80,8 +80,16 @@ pub fn call(name: &str, schema_version: u32, arguments: Wire) -> VmResult<HostCa
 /// Ready once the reply was delivered.
 pub enum HostCall {
     Asked(u64),
-    /// It never reached the server; the message is taken once.
-    Refused(Option<String>),
+    /// It never reached the server; the outcome is taken once.
+    Answered(Option<Outcome>),
+}
+
+/// The outcome of what was done in this process instead of by the server.
+pub fn answered(outcome: Result<Kind, String>) -> HostCall {
+    HostCall::Answered(Some(match outcome {
+        Ok(kind) => Outcome::Value(Wire { kind: Some(kind) }),
+        Err(message) => Outcome::Error(message),
+    }))
 }
 
 impl Future for HostCall {
@@ -90,8 +98,11 @@ impl Future for HostCall {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let call_id = match &mut *self {
             HostCall::Asked(call_id) => *call_id,
-            HostCall::Refused(message) => {
-                return Poll::Ready(reply(Outcome::Error(message.take().unwrap_or_default())))
+            HostCall::Answered(outcome) => {
+                let outcome = outcome.take();
+                return Poll::Ready(
+                    outcome.map_or_else(|| VmResult::panic("a call was awaited twice"), reply),
+                );
             }
         };
         match child::with(|session| session.poll_reply(call_id, context.waker())).flatten() {

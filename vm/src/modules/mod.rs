@@ -1,13 +1,17 @@
 //! The modules that a script sees beside the Rune core, one file each.
 
 pub mod basic;
+pub mod fs;
 pub mod host;
 pub mod http;
 mod info;
 pub mod io;
 pub mod json;
+pub mod net;
+mod options;
 #[cfg(test)]
 pub mod probe;
+pub mod process;
 mod random;
 mod time;
 
@@ -25,6 +29,8 @@ pub struct Known {
     pub install: Option<Install>,
     /// The lowest level that has it.
     pub level: &'static str,
+    /// On what condition besides, for people; mostly empty.
+    pub condition: &'static str,
 }
 
 /// Every module that Crucible defines. Those without an `install` are named so that a script which imports one learns
@@ -38,44 +44,67 @@ pub const KNOWN: &[Known] = &[
             context.install(time::module()?)
         }),
         level: "SAFE",
+        condition: "",
     },
     #[cfg(test)]
     Known {
         path: "crucible::probe",
         install: Some(|context| context.install(probe::module()?)),
         level: "SAFE",
+        condition: "",
+    },
+    Known {
+        path: "crucible::fs",
+        install: Some(|context| context.install(fs::module()?)),
+        level: "PRODUCTION",
+        condition: " where the server's operator allows files (`allow_file_access` and roots in [engine.files]), DEVELOPMENT always",
     },
     Known {
         path: "crucible::http",
         install: Some(|context| context.install(http::module()?)),
         level: "PRODUCTION",
+        condition: "",
     },
     Known {
         path: "crucible::json",
         install: Some(|context| context.install(json::module()?)),
         level: "PRODUCTION",
-    },
-    Known {
-        path: "crucible::fs",
-        install: None,
-        level: "DEVELOPMENT",
+        condition: "",
     },
     Known {
         path: "crucible::process",
-        install: None,
+        install: Some(|context| context.install(process::module()?)),
         level: "DEVELOPMENT",
+        condition: "",
     },
     Known {
         path: "crucible::net",
-        install: None,
+        install: Some(|context| context.install(net::module()?)),
         level: "DEVELOPMENT",
+        condition: "",
     },
 ];
 
-/// The sets of modules that levels have: children run with one of these.
+/// What children run with: the smallest of these that has all modules of the job. A job may have fewer, which the compiler
+/// sees to; a set for each choice would be memory that every fork has to map.
 pub const SETS: &[&[&str]] = &[
     &["crucible::basic"],
-    &["crucible::basic", "crucible::http", "crucible::json"],
+    &[
+        "crucible::basic",
+        "crucible::fs",
+        "crucible::http",
+        "crucible::json",
+    ],
+];
+
+/// What Development has. Only its own zygote holds what these need to run; every other knows their names, to compile.
+pub const EVERY: &[&str] = &[
+    "crucible::basic",
+    "crucible::fs",
+    "crucible::http",
+    "crucible::json",
+    "crucible::net",
+    "crucible::process",
 ];
 
 /// A context with the Rune core and the modules whose bit is set, in the order of [`KNOWN`].
@@ -103,5 +132,12 @@ pub fn mask<P: AsRef<str>>(paths: &[P]) -> u32 {
 
 /// What each installable module offers, for people.
 pub fn catalogue() -> Vec<ModuleInfo> {
-    vec![basic::info(), http::info(), json::info()]
+    vec![
+        basic::info(),
+        fs::info(),
+        http::info(),
+        json::info(),
+        net::info(),
+        process::info(),
+    ]
 }

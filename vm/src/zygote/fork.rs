@@ -40,11 +40,13 @@ pub fn socket_pair() -> Result<(OwnedFd, OwnedFd), Error> {
 /// The plain system call spares the C library's preparations, which are for threads and for handlers that this program
 /// does not have. `clone` and not `clone3`, since some container runtimes refuse the latter.
 ///
+/// `namespaces` are the CLONE_NEW* flags of those that the child gets of its own.
+///
 /// # Safety
 /// The process must have one thread. The child must not return to what the zygote was doing.
-pub unsafe fn fork() -> Result<Forked, Error> {
+pub unsafe fn fork(namespaces: libc::c_int) -> Result<Forked, Error> {
     let mut pidfd: RawFd = -1;
-    let flags = (libc::CLONE_PIDFD | libc::SIGCHLD) as libc::c_ulong;
+    let flags = (libc::CLONE_PIDFD | libc::SIGCHLD | namespaces) as libc::c_ulong;
     // With CLONE_PIDFD the kernel stores the descriptor where the third argument points, on every architecture.
     match libc::syscall(
         libc::SYS_clone,

@@ -10,6 +10,12 @@ pub struct Options {
     pub control_fd: RawFd,
     /// The user and group that root becomes.
     pub uid: u32,
+    /// Whether to enter the namespaces that the machine gives.
+    pub namespaces: bool,
+    /// Whether to restrict itself by Landlock where the kernel has it.
+    pub landlock: bool,
+    /// Children run outside the jail, each in a pid namespace of its own.
+    pub development: bool,
 }
 
 impl Options {
@@ -17,16 +23,33 @@ impl Options {
     pub fn parse(args: &[String]) -> Result<Options, String> {
         let mut control_fd = None;
         let mut uid = DEFAULT_UID;
+        let (mut namespaces, mut landlock, mut development) = (true, true, false);
         let mut rest = args.iter();
         while let Some(name) = rest.next() {
+            let flag = match name.as_str() {
+                "--without-namespaces" => Some((&mut namespaces, false)),
+                "--without-landlock" => Some((&mut landlock, false)),
+                "--development" => Some((&mut development, true)),
+                "--control-fd" | "--uid" => None,
+                _ => {
+                    return Err(format!(
+                        "expected --control-fd, --uid, --development, --without-namespaces or --without-landlock, got \
+                         {name:?}"
+                    ))
+                }
+            };
+            if let Some((option, value)) = flag {
+                *option = value;
+                continue;
+            }
             let value = rest
                 .next()
                 .ok_or_else(|| format!("expected a number after {name}, got nothing"))?;
             let bad = |_| format!("expected a number after {name}, got {value:?}");
-            match name.as_str() {
-                "--control-fd" => control_fd = Some(value.parse::<u16>().map_err(bad)?),
-                "--uid" => uid = value.parse().map_err(bad)?,
-                _ => return Err(format!("expected --control-fd or --uid, got {name:?}")),
+            if name == "--uid" {
+                uid = value.parse().map_err(bad)?;
+            } else {
+                control_fd = Some(value.parse::<u16>().map_err(bad)?);
             }
         }
         if uid == 0 || uid == u32::MAX {
@@ -45,6 +68,9 @@ impl Options {
         Ok(Options {
             control_fd: control_fd.into(),
             uid,
+            namespaces,
+            landlock,
+            development,
         })
     }
 }
@@ -63,19 +89,25 @@ mod tests {
     }
 
     #[test]
-    fn reads_both_options() {
+    fn reads_every_option() {
         assert_eq!(
-            parse("--control-fd 7 --uid 1000"),
+            parse("--without-landlock --control-fd 7 --without-namespaces --uid 1000"),
             Ok(Options {
                 control_fd: 7,
-                uid: 1000
+                uid: 1000,
+                namespaces: false,
+                landlock: false,
+                development: false,
             })
         );
         assert_eq!(
-            parse("--control-fd 3"),
+            parse("--development --control-fd 3"),
             Ok(Options {
                 control_fd: 3,
-                uid: DEFAULT_UID
+                uid: DEFAULT_UID,
+                namespaces: true,
+                landlock: true,
+                development: true,
             })
         );
     }
@@ -89,6 +121,7 @@ mod tests {
             "--control-fd 2",
             "--control-fd 3 --uid 0",
             "--user 3",
+            "--control-fd 3 --without-seccomp",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

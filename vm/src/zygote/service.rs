@@ -5,6 +5,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use super::children::{Child, Children, Killed};
 use super::control::{Control, Received};
+use super::development::Entry;
 use super::fork::{self, Forked};
 use super::limits::{Baseline, Bounds};
 use super::log;
@@ -12,10 +13,10 @@ use super::moments::{LastMoment, WarmUp};
 use crate::child::{self, deadline, Preloaded};
 use crate::exit;
 use crate::frames::vm::{
-    zygote_event::Event, zygote_request::Request, Assign, ChildLimits, Exited, Spawn, SpawnFailed,
-    Spawned,
+    zygote_event::Event, zygote_request::Request, Assign, ChildLimits, Exited, Pong, Spawn,
+    SpawnFailed, Spawned,
 };
-use crate::jail::{self, Jail};
+use crate::jail;
 
 /// Requests that are served before ends and deadlines get their turn again.
 const REQUESTS_PER_TURN: usize = 16;
@@ -27,7 +28,7 @@ const SETTLING: u64 = 3_000_000;
 
 pub struct Service {
     control: Control,
-    jail: Jail,
+    entry: Entry,
     preloaded: Preloaded,
     baseline: Baseline,
     ends: OwnedFd,
@@ -40,7 +41,7 @@ pub struct Service {
 impl Service {
     pub fn new(
         control: Control,
-        jail: Jail,
+        entry: Entry,
         preloaded: Preloaded,
         baseline: Baseline,
     ) -> Result<Service, String> {
@@ -48,7 +49,7 @@ impl Service {
             .map_err(|error| format!("cannot watch for ends of children: {error}"))?;
         Ok(Service {
             control,
-            jail,
+            entry,
             preloaded,
             baseline,
             ends,
@@ -129,9 +130,12 @@ impl Service {
                 Ok(Received::Request(request)) => match request.request {
                     Some(Request::Spawn(spawn)) => self.spawn(spawn),
                     Some(Request::Assign(assign)) => self.assign(assign),
-                    None => {
-                        log::line("passed over a request: expected spawn or assign, got neither")
-                    }
+                    Some(Request::Ping(ping)) => self.send(Event::Pong(Pong {
+                        number: ping.number,
+                    })),
+                    None => log::line(
+                        "passed over a request: expected spawn, assign or ping, got none of them",
+                    ),
                 },
                 Ok(Received::Malformed(problem)) => {
                     log::line(&format!("passed over a request: {problem}"))
@@ -199,8 +203,10 @@ impl Service {
         // Before the fork: the child's clock does not wait for the zygote to be scheduled again.
         let forked_at = fork::monotonic();
         // SAFETY: this process has one thread; the child goes no further than `run_child`.
-        match unsafe { fork::fork() }.map_err(|error| failed("fork", error))? {
-            Forked::Child => run_child(&self.jail, &self.preloaded, &child_end, is_spare),
+        match unsafe { fork::fork(self.entry.namespaces()) }
+            .map_err(|error| failed("fork", error))?
+        {
+            Forked::Child => run_child(&self.entry, &self.preloaded, &child_end, is_spare),
             Forked::Zygote { pid, pidfd } => {
                 let mut child = Child::new(pid, bounds, forked_at);
                 child.settles_at = is_spare.then_some(forked_at + SETTLING);
@@ -361,14 +367,14 @@ fn time_passed(child: &Child, now: u64) -> Option<(Killed, libc::c_int, u64)> {
     (used >= child.bounds.cpu_budget?).then_some((Killed::CpuTime, deadline::CPU_TIME, limit))
 }
 
-fn run_child(jail: &Jail, preloaded: &Preloaded, socket: &OwnedFd, is_spare: bool) -> ! {
+fn run_child(entry: &Entry, preloaded: &Preloaded, socket: &OwnedFd, is_spare: bool) -> ! {
     // Unwinding would go on into the zygote's loop, in the child.
     let _ = catch_unwind(AssertUnwindSafe(|| {
-        jail.enter(socket.as_raw_fd());
+        let socket = entry.enter(socket.as_raw_fd());
         if is_spare {
             preloaded.warm_up();
         }
-        child::serve(preloaded, jail::SOCKET)
+        child::serve(preloaded, socket)
     }));
     exit::now(exit::PANIC)
 }

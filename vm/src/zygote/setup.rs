@@ -1,11 +1,15 @@
 //! What has to happen before anything is loaded.
 
 use std::io::Error;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use super::control::Control;
 use super::log;
-use crate::jail::inherited::{soft_limit, STACK_BYTES};
+use crate::exit;
+use crate::frames::vm::{zygote_event::Event, Entered};
+use crate::jail::inherited::{die_with_parent, soft_limit, STACK_BYTES};
 
 /// Executes this program anew when its stack is not [`STACK_BYTES`], or as much of it as the hard limit allows: the
 /// kernel places everything else around the stack's limit at exec. The environment is left behind, since every child
@@ -55,4 +59,44 @@ pub fn leave_session() {
             ));
         }
     }
+}
+
+/// Goes on as the first process of the namespace that was made for children, which is a child of the server as this one is;
+/// this one ends. The server is told by a descriptor, since it started, and knows, the other.
+pub fn become_init(control: &mut Control) -> Result<(), String> {
+    let flags = (libc::CLONE_PARENT | libc::SIGCHLD) as libc::c_ulong;
+    // SAFETY: this process has one thread, and goes no further.
+    match unsafe { libc::syscall(libc::SYS_clone, flags, 0usize, 0usize, 0usize, 0usize) } {
+        0 => {}
+        -1 => {
+            return Err(format!(
+                "cannot fork with CLONE_PARENT: {}",
+                Error::last_os_error()
+            ))
+        }
+        _ => exit::now(exit::DONE),
+    }
+    die_with_parent()?;
+    // SAFETY: numbers only.
+    let pid = unsafe { libc::getpid() };
+    if pid != 1 {
+        return Err(format!(
+            "expected to be process 1 of a new namespace, got {pid}"
+        ));
+    }
+    // SAFETY: numbers only; the descriptor is new.
+    let descriptor = unsafe {
+        match libc::syscall(libc::SYS_pidfd_open, pid, 0) {
+            -1 => {
+                return Err(format!(
+                    "cannot open a pidfd of itself: {}",
+                    Error::last_os_error()
+                ))
+            }
+            descriptor => OwnedFd::from_raw_fd(descriptor as RawFd),
+        }
+    };
+    control.send(Event::Entered(Entered {}), vec![descriptor])?;
+    leave_session();
+    Ok(())
 }

@@ -9,7 +9,7 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from crucible.v1 import script_pb2, script_service_pb2
+from crucible.v1 import script_pb2, script_service_pb2, security_pb2
 from crucible_server.cli.calls.arguments import level_number
 from crucible_server.cli.calls.connection import complete, connect
 from crucible_server.cli.calls.plain import emit_json
@@ -85,7 +85,8 @@ def _compile(file: Path, context: script_pb2.CompilationContext, server: str | N
 
 async def _ask(request: script_service_pb2.CompileScriptRequest, server: str | None, spinner: Spinner) -> Response:
     spinner.show("connecting" if server else "starting a server")
-    async with connect(server) as client:
+    is_development = request.context.security_level == security_pb2.SECURITY_LEVEL_DEVELOPMENT
+    async with connect(server, allow_development=is_development) as client:
         spinner.show("compiling")
         response: Response = await client.stub.CompileScript(request)
         return response

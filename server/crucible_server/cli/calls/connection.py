@@ -28,13 +28,15 @@ _Result = TypeVar("_Result")
 
 
 @asynccontextmanager
-async def connect(server: str | None) -> AsyncIterator[AsyncClient]:
+async def connect(server: str | None, *, allow_development: bool = False) -> AsyncIterator[AsyncClient]:
     """A client of `server` (host:port), or of a server of our own that lives as long as the context.
+
+    `allow_development` is for a server of our own: whoever starts it is its operator.
 
     Statuses of the calls inside become CommandError: REFUSED when the server answered, else UNREACHABLE.
     """
     async with (
-        _own_server() if server is None else _given(server) as address,
+        _own_server(allow_development) if server is None else _given(server) as address,
         AsyncClient(address) as client,
     ):
         try:
@@ -62,7 +64,7 @@ async def _given(server: str) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def _own_server() -> AsyncIterator[str]:
+async def _own_server(allow_development: bool) -> AsyncIterator[str]:
     # Only here, as it loads the whole server.
     from crucible_server.cli.serve import configuration, start
 
@@ -75,6 +77,7 @@ async def _own_server() -> AsyncIterator[str]:
             "unit_key_file": Path(folder, "unit.key"),
             "spare_children": 0,
             "log_level": "warning",
+            **({"allow_development": True} if allow_development else {}),
         }
         server = await start(configuration(None, overrides))
         try:

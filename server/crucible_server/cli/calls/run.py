@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import uuid
 from collections.abc import Iterable
@@ -34,6 +35,7 @@ def run_script(
     function: str,
     level: Level,
     timeout: str | None,
+    working_directory: str | None,
     server: str | None,
     detach: bool,
     profile: Path | None,
@@ -47,11 +49,17 @@ def run_script(
         security_context=security_pb2.SecurityContext(security_level=level_number(level)),
         timeout=duration(timeout) if timeout else None,
         detached=detach,
+        working_directory=_place(working_directory, server),
         profile=profile is not None,
     )
     with Spinner(enabled=not as_json) as spinner:
         output = JsonOutput() if as_json else TextOutput(spinner)
         return complete(_run(read_source(file), context, output, spinner, server, profile))
+
+
+def _place(folder: str | None, server: str | None) -> str:
+    # A server of its own is on this machine, where a relative path means something.
+    return os.path.abspath(folder) if folder and server is None else folder or ""
 
 
 async def _run(
@@ -63,12 +71,13 @@ async def _run(
     profile: Path | None,
 ) -> bool:
     spinner.show("connecting" if server else "starting a server")
-    async with connect(server) as client:
+    level = context.security_context.security_level
+    async with connect(server, allow_development=level == security_pb2.SECURITY_LEVEL_DEVELOPMENT) as client:
         spinner.show("compiling")
         compiled = await client.stub.CompileScript(
             script_service_pb2.CompileScriptRequest(
                 source=source,
-                context=script_pb2.CompilationContext(security_level=context.security_context.security_level),
+                context=script_pb2.CompilationContext(security_level=level),
             )
         )
         if not compiled.success:

@@ -9,7 +9,6 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from crucible_server.cli.findings.finding import Finding, Status, read
 
@@ -125,7 +124,7 @@ def _landlock() -> Finding:
         GROUP,
         "landlock",
         Status.WARNING,
-        f"not available ({os.strerror(error)}); nothing that runs now needs it",
+        f"not available ({os.strerror(error)}); no server needs it",
         "for more depth, take a kernel of 5.13 or newer with landlock in its `lsm=` list",
     )
 
@@ -149,11 +148,15 @@ def _user_namespaces() -> Finding:
         ).returncode
     except (OSError, subprocess.TimeoutExpired) as error:
         return Finding(
-            GROUP, name, Status.WARNING, f"could not be tried: {error}", "nothing has to be done: nothing needs them"
+            GROUP,
+            name,
+            Status.WARNING,
+            f"could not be tried: {error}",
+            "nothing has to be done: only the level Development needs them",
         )
     if code == 0:
         return Finding(GROUP, name, Status.OK, f"can be made ({known})" if known else "can be made")
-    advice = "nothing that runs now needs them; for more depth "
+    advice = "only the level Development needs them; for it, and for more depth, "
     if settings["unprivileged_userns_clone"] == "0":
         advice += "run `sysctl kernel.unprivileged_userns_clone=1`"
     elif settings["max_user_namespaces"] == "0":
@@ -167,23 +170,9 @@ def _user_namespaces() -> Finding:
 
 
 def _cgroup() -> Finding:
-    name = "cgroup"
-    root = Path("/sys/fs/cgroup")
-    own = [line.split(":", 2) for line in read("/proc/self/cgroup").splitlines()]
-    unified = next((path for number, _, path in own if number == "0"), None)
-    base = root if (root / "cgroup.controllers").is_file() else root / "unified"
-    if unified is not None and (base / "cgroup.controllers").is_file():
-        folder = base / unified.lstrip("/")
-        controllers = read(str(folder / "cgroup.controllers")) or "no controllers"
-        kind = "version 2" if base == root else "version 1 with version 2 beside it"
-        writable = "can" if os.access(folder, os.W_OK) else "cannot"
-        return Finding(GROUP, name, Status.OK, f"{kind} ({controllers}); groups {writable} be made by this user")
-    if root.is_dir() and any(root.iterdir()):
-        return Finding(GROUP, name, Status.OK, "version 1; nothing that runs now uses it")
-    return Finding(
-        GROUP,
-        name,
-        Status.WARNING,
-        "not mounted: the server as a whole is not bounded by a control group",
-        "mount cgroup2 at /sys/fs/cgroup, or bound the server by other means",
-    )
+    from crucible_server.engine.cgroups import ControlGroups
+
+    groups = ControlGroups.probe()
+    if not groups.problem:
+        return Finding(GROUP, "cgroup", Status.OK, groups.foreseen)
+    return Finding(GROUP, "cgroup", Status.WARNING, groups.problem, "no server needs them; they would add depth")

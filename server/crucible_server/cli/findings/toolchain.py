@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -17,21 +17,25 @@ from crucible_server.cli.findings.finding import Finding, Status
 
 if TYPE_CHECKING:
     from crucible.vm.v1 import zygote_pb2
+    from crucible_server.config import ServerConfig
 
 GROUP = "toolchain"
 ISOLATION = "isolation"
 _INSTALL = "install it (`pip install` of this package builds it), or name it by CRUCIBLE_VM or `vm_path`"
+_REQUIRED = "it is required, by require_isolation or always: look at its reason and at the findings on the kernel"
+_OPTIONAL = "nothing has to be done: it would add depth, and no server needs it"
 _MAX_SAID = 500
 
 
-def look_at_programs(vm_path: Path | None) -> Iterator[Finding]:
+def look_at_programs(config: ServerConfig | None) -> Iterator[Finding]:
     """Findings on Crucible, Python and the interpreter. Has to run in the main thread, whose end ends the interpreter.
 
     Bounded in time, as the interpreter is given ten seconds to be ready.
     """
     yield Finding(GROUP, "crucible", Status.OK, f"{__version__}, Python {platform.python_version()}, {sys.executable}")
-    if vm_path is None:
+    if config is None:
         return
+    vm_path = config.vm_path
     if not vm_path.is_file():
         detail = f"expected the interpreter at {vm_path}, and there is no such file"
         yield Finding(GROUP, "crucible-vm", Status.ERROR, detail, _INSTALL)
@@ -40,16 +44,20 @@ def look_at_programs(vm_path: Path | None) -> Iterator[Finding]:
         detail = f"{vm_path} may not be executed by this user"
         yield Finding(GROUP, "crucible-vm", Status.ERROR, detail, f"run `chmod +x {vm_path}`")
         return
-    yield from _start(vm_path)
+    yield from _start(config)
 
 
-def _start(vm_path: Path) -> Iterator[Finding]:
+def _start(config: ServerConfig) -> Iterator[Finding]:
+    from crucible_server.engine.isolation import Isolation
     from crucible_server.engine.zygote import PROTOCOL_VERSION
     from crucible_server.errors import ServiceError
 
-    with _standard_error() as said:
+    vm_path = config.vm_path
+    isolation = Isolation(config.isolation, config.require_isolation)
+    isolation.foresee()
+    with standard_error() as said:
         try:
-            ready = asyncio.run(_ready(vm_path))
+            ready = asyncio.run(_ready(vm_path, isolation.flags))
         except ServiceError as error:
             said.seek(0)
             words = said.read(_MAX_SAID).decode("utf-8", "replace").strip()
@@ -64,22 +72,18 @@ def _start(vm_path: Path) -> Iterator[Finding]:
         detail = f"expected {__version__} like the server, got {ready.vm_version}"
         yield Finding(GROUP, "version", Status.WARNING, detail, "install server and crucible-vm of one version")
     yield Finding(GROUP, "rune", Status.OK, f"{ready.rune_version}, patches {ready.rune_patch_level}")
-    for layer in ready.layers:
+    for layer in isolation.described(ready).layers:
         status, advice = Status.OK, ""
         if not layer.active:
             status = Status.ERROR if layer.required else Status.WARNING
-            advice = (
-                "it is required: look at the findings on the kernel"
-                if layer.required
-                else "nothing has to be done: it would add depth, and no server needs it"
-            )
+            advice = _REQUIRED if layer.required else _OPTIONAL
         yield Finding(ISOLATION, layer.name, status, layer.detail, advice)
 
 
-async def _ready(vm_path: Path) -> zygote_pb2.Ready:
+async def _ready(vm_path: Path, flags: Sequence[str]) -> zygote_pb2.Ready:
     from crucible_server.engine.zygote import Zygote
 
-    zygote = Zygote(vm_path, lambda _: None)
+    zygote = Zygote(vm_path, lambda _: None, flags)
     try:
         return await zygote.start()
     finally:
@@ -87,7 +91,7 @@ async def _ready(vm_path: Path) -> zygote_pb2.Ready:
 
 
 @contextmanager
-def _standard_error() -> Iterator[BinaryIO]:
+def standard_error() -> Iterator[BinaryIO]:
     """Keeps what the interpreter writes to standard error, which it shares with us."""
     sys.stderr.flush()
     kept = os.dup(2)

@@ -2,7 +2,9 @@
 
 use super::{execute_with, limits, shown, start_frame};
 use crate::exit;
-use crate::frames::v1::{value::Kind, ExecutionErrorKind, Value};
+use crate::frames::v1::{
+    value::Kind, ExecutionErrorKind, ListValue, NullValue, ObjectValue, Value,
+};
 use crate::frames::vm::{host_reply, server_frame, Cancel, HostReply, JobLimits, Start};
 
 fn text(text: &str) -> Value {
@@ -140,6 +142,91 @@ fn a_journal_answers_before_the_server_is_asked() {
             .collect::<Vec<_>>(),
         [1, 3]
     );
+}
+
+#[test]
+fn files_replay_from_a_journal() {
+    let source = "use crucible::fs;
+    pub async fn main() {
+        let (text, names) = std::future::join((fs::read(\"data/f\"), fs::list(\"data\"))).await;
+        let missing = fs::read_bytes(\"data/none\").await;
+        (text?, names?, missing, fs::write(\"data/g\", \"x\").await?)
+    }";
+    let kind = |kind| Value { kind: Some(kind) };
+    let entry = |name: &str| {
+        kind(Kind::ObjectValue(ObjectValue {
+            fields: [("name".to_owned(), text(name))].into(),
+        }))
+    };
+    let page = |name: &str, is_more: bool| {
+        let entries = kind(Kind::ListValue(ListValue {
+            values: vec![entry(name)],
+        }));
+        let more = kind(Kind::BoolValue(is_more));
+        kind(Kind::ObjectValue(ObjectValue {
+            fields: [
+                ("entries".to_owned(), entries),
+                ("is_more".to_owned(), more),
+            ]
+            .into(),
+        }))
+    };
+    let value = |call_id, value| HostReply {
+        call_id,
+        time_ns: 0,
+        outcome: Some(host_reply::Outcome::Value(value)),
+    };
+    let answers = vec![
+        value(2, page("a", true)),
+        value(1, kind(Kind::BytesValue(b"content".to_vec()))),
+        value(3, page("b", false)),
+        HostReply {
+            call_id: 4,
+            time_ns: 0,
+            outcome: Some(host_reply::Outcome::Error("fs: none".to_owned())),
+        },
+        value(5, kind(Kind::NullValue(NullValue {}))),
+    ];
+    // Fewer than any set has: the compiler sees to the rest.
+    let fresh = || Start {
+        modules: vec!["crucible::basic".to_owned(), "crucible::fs".to_owned()],
+        ..start_frame()
+    };
+    let first = execute_with(source, "main", Vec::new(), fresh(), &mut |call| {
+        match call.call_id {
+            // Both are under way before the first is answered.
+            1 => Vec::new(),
+            2 => answers[..2].iter().cloned().map(frame).collect(),
+            later => vec![frame(answers[later as usize - 1].clone())],
+        }
+    });
+    let calls = first.host_calls();
+    let asked: Vec<_> = calls
+        .iter()
+        .map(|call| {
+            let arguments = call.arguments.as_ref().expect("arguments");
+            format!("{}{}", call.name, shown(arguments))
+        })
+        .collect();
+    assert_eq!(
+        asked,
+        [
+            "crucible.fs.read{path: \"data/f\"}",
+            "crucible.fs.list{after: \"\", path: \"data\"}",
+            "crucible.fs.list{after: \"a\", path: \"data\"}",
+            "crucible.fs.read{path: \"data/none\"}",
+            "crucible.fs.write{data: \"x\", path: \"data/g\"}"
+        ]
+    );
+    let start = Start {
+        journal: answers,
+        ..fresh()
+    };
+    let again = execute_with(source, "main", Vec::new(), start, &mut |call| {
+        panic!("unexpected call {call:?}")
+    });
+    assert_eq!(shown(again.value()), shown(first.value()));
+    assert!(shown(first.value()).contains("content"));
 }
 
 #[test]

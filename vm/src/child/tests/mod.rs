@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use prost::Message;
 
-use super::{serve, Preloaded};
+use super::{serve, Preloaded, Sets};
 use crate::frames::v1::{value::Kind, ExecutionError, ExecutionErrorKind, ScriptSource, Value};
 use crate::frames::vm::{
     child_frame, execute_result, server_frame, start, ChildFrame, CompileJob, CompileResult,
@@ -45,7 +45,7 @@ pub type Answer<'a> = dyn FnMut(&HostCall) -> Vec<server_frame::Frame> + Send + 
 
 fn preloaded() -> &'static Preloaded {
     static PRELOADED: OnceLock<Preloaded> = OnceLock::new();
-    PRELOADED.get_or_init(|| Preloaded::new().expect("Rune's contexts can be built"))
+    PRELOADED.get_or_init(|| Preloaded::new(Sets::Jailed).expect("Rune's contexts can be built"))
 }
 
 /// Limits that a test script fits into.
@@ -238,7 +238,12 @@ pub fn execute_with(
     mut start: Start,
     answer: &mut Answer<'_>,
 ) -> Finished {
-    let compiled = compile(source);
+    let modules = start.modules.clone();
+    let compiling = Start {
+        modules,
+        ..start_frame()
+    };
+    let compiled = compile_files(source, &[], compiling);
     assert!(!compiled.unit.is_empty(), "{}", compiled.rendered);
     start.job = Some(start::Job::Execute(ExecuteJob {
         unit: compiled.unit,

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from crucible.v1 import server_info_pb2 as crucible_dot_v1_dot_server__info__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63rucible/vm/v1/zygote.proto\x12\x0e\x63rucible.vm.v1\x1a\x1d\x63rucible/v1/server_info.proto\"l\n\rZygoteRequest\x12&\n\x05spawn\x18\x01 \x01(\x0b\x32\x15.crucible.vm.v1.SpawnH\x00\x12(\n\x06\x61ssign\x18\x02 \x01(\x0b\x32\x16.crucible.vm.v1.AssignH\x00\x42\t\n\x07request\"X\n\x05Spawn\x12\x10\n\x08\x63hild_id\x18\x01 \x01(\x04\x12+\n\x06limits\x18\x02 \x01(\x0b\x32\x1b.crucible.vm.v1.ChildLimits\x12\x10\n\x08is_spare\x18\x03 \x01(\x08\"G\n\x06\x41ssign\x12\x10\n\x08\x63hild_id\x18\x01 \x01(\x04\x12+\n\x06limits\x18\x02 \x01(\x0b\x32\x1b.crucible.vm.v1.ChildLimits\"L\n\x0b\x43hildLimits\x12\x14\n\x0cwall_time_ms\x18\x01 \x01(\x04\x12\x13\n\x0b\x63pu_time_ms\x18\x02 \x01(\x04\x12\x12\n\nheap_bytes\x18\x03 \x01(\x04\"\xc9\x01\n\x0bZygoteEvent\x12&\n\x05ready\x18\x01 \x01(\x0b\x32\x15.crucible.vm.v1.ReadyH\x00\x12*\n\x07spawned\x18\x02 \x01(\x0b\x32\x17.crucible.vm.v1.SpawnedH\x00\x12\x33\n\x0cspawn_failed\x18\x03 \x01(\x0b\x32\x1b.crucible.vm.v1.SpawnFailedH\x00\x12(\n\x06\x65xited\x18\x04 \x01(\x0b\x32\x16.crucible.vm.v1.ExitedH\x00\x42\x07\n\x05\x65vent\"\xd4\x01\n\x05Ready\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x12\n\nvm_version\x18\x02 \x01(\t\x12\x14\n\x0crune_version\x18\x03 \x01(\t\x12\x18\n\x10rune_patch_level\x18\x04 \x01(\t\x12+\n\x06layers\x18\x05 \x03(\x0b\x32\x1b.crucible.v1.IsolationLayer\x12(\n\x07modules\x18\x06 \x03(\x0b\x32\x17.crucible.v1.ModuleInfo\x12\x16\n\x0e\x62\x61seline_bytes\x18\x07 \x01(\x04\"(\n\x07Spawned\x12\x10\n\x08\x63hild_id\x18\x01 \x01(\x04\x12\x0b\n\x03pid\x18\x02 \x01(\x05\"?\n\x0bSpawnFailed\x12\x10\n\x08\x63hild_id\x18\x01 \x01(\x04\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05\x65rrno\x18\x03 \x01(\x05\"\xca\x01\n\x06\x45xited\x12\x10\n\x08\x63hild_id\x18\x01 \x01(\x04\x12\x11\n\texit_code\x18\x02 \x01(\x05\x12\x0e\n\x06signal\x18\x03 \x01(\x05\x12\x1a\n\x12wall_time_exceeded\x18\x04 \x01(\x08\x12\x13\n\x0b\x63pu_time_us\x18\x05 \x01(\x04\x12\x1a\n\x12max_resident_bytes\x18\x06 \x01(\x04\x12\x13\n\x0blifetime_us\x18\x07 \x01(\x04\x12\x19\n\x11\x63pu_time_exceeded\x18\x08 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\t \x01(\tBl\n\x16\x64\x65v.cruciblerune.vm.v1P\x01Z?github.com/crucible-rune/crucible/clients/go/internal/vmv1;vmv1\xaa\x02\x0e\x43rucible.Vm.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63rucible/vm/v1/zygote.proto\x12\x0e\x63rucible.vm.v1\x1a\x1d\x63rucible/v1/server_info.proto\"\x92\x01\n\rZygoteRequest\x12&\n\x05spawn\x18\x01 \x01(\x0b\x32\x15.crucible.vm.v1.SpawnH\x00\x12(\n\x06\x61ssign\x18\x02 \x01(\x0b\x32\x16.crucible.vm.v1.AssignH\x00\x12$\n\x04ping\x18\x03 \x01(\x0b\x32\x14.crucible.vm.v1.PingH\x00\x42\t\n\x07request\"X\n\x05Spawn\x12\x10\n\x08\x63hild_id\x18\x01 \x01(\x04\x12+\n\x06limits\x18\x02 \x01(\x0b\x32\x1b.crucible.vm.v1.ChildLimits\x12\x10\n\x08is_spare\x18\x03 \x01(\x08\"G\n\x06\x41ssign\x12\x10\n\x08\x63hild_id\x18\x01 \x01(\x04\x12+\n\x06limits\x18\x02 \x01(\x0b\x32\x1b.crucible.vm.v1.ChildLimits\"\x16\n\x04Ping\x12\x0e\n\x06number\x18\x01 \x01(\x04\"L\n\x0b\x43hildLimits\x12\x14\n\x0cwall_time_ms\x18\x01 \x01(\x04\x12\x13\n\x0b\x63pu_time_ms\x18\x02 \x01(\x04\x12\x12\n\nheap_bytes\x18\x03 \x01(\x04\"\xc7\x02\n\x0bZygoteEvent\x12&\n\x05ready\x18\x01 \x01(\x0b\x32\x15.crucible.vm.v1.ReadyH\x00\x12*\n\x07spawned\x18\x02 \x01(\x0b\x32\x17.crucible.vm.v1.SpawnedH\x00\x12\x33\n\x0cspawn_failed\x18\x03 \x01(\x0b\x32\x1b.crucible.vm.v1.SpawnFailedH\x00\x12(\n\x06\x65xited\x18\x04 \x01(\x0b\x32\x16.crucible.vm.v1.ExitedH\x00\x12*\n\x07\x65ntered\x18\x05 \x01(\x0b\x32\x17.crucible.vm.v1.EnteredH\x00\x12$\n\x04pong\x18\x06 \x01(\x0b\x32\x14.crucible.vm.v1.PongH\x00\x12*\n\x07refused\x18\x07 \x01(\x0b\x32\x17.crucible.vm.v1.RefusedH\x00\x42\x07\n\x05\x65vent\"\t\n\x07\x45ntered\"\x16\n\x04Pong\x12\x0e\n\x06number\x18\x01 \x01(\x04\"\xd4\x01\n\x05Ready\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x12\n\nvm_version\x18\x02 \x01(\t\x12\x14\n\x0crune_version\x18\x03 \x01(\t\x12\x18\n\x10rune_patch_level\x18\x04 \x01(\t\x12+\n\x06layers\x18\x05 \x03(\x0b\x32\x1b.crucible.v1.IsolationLayer\x12(\n\x07modules\x18\x06 \x03(\x0b\x32\x17.crucible.v1.ModuleInfo\x12\x16\n\x0e\x62\x61seline_bytes\x18\x07 \x01(\x04\"\x19\n\x07Refused\x12\x0e\n\x06reason\x18\x01 \x01(\t\"(\n\x07Spawned\x12\x10\n\x08\x63hild_id\x18\x01 \x01(\x04\x12\x0b\n\x03pid\x18\x02 \x01(\x05\"?\n\x0bSpawnFailed\x12\x10\n\x08\x63hild_id\x18\x01 \x01(\x04\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05\x65rrno\x18\x03 \x01(\x05\"\xca\x01\n\x06\x45xited\x12\x10\n\x08\x63hild_id\x18\x01 \x01(\x04\x12\x11\n\texit_code\x18\x02 \x01(\x05\x12\x0e\n\x06signal\x18\x03 \x01(\x05\x12\x1a\n\x12wall_time_exceeded\x18\x04 \x01(\x08\x12\x13\n\x0b\x63pu_time_us\x18\x05 \x01(\x04\x12\x1a\n\x12max_resident_bytes\x18\x06 \x01(\x04\x12\x13\n\x0blifetime_us\x18\x07 \x01(\x04\x12\x19\n\x11\x63pu_time_exceeded\x18\x08 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\t \x01(\tBl\n\x16\x64\x65v.cruciblerune.vm.v1P\x01Z?github.com/crucible-rune/crucible/clients/go/internal/vmv1;vmv1\xaa\x02\x0e\x43rucible.Vm.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,22 +33,30 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'crucible.vm.v1.zygote_pb2',
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\026dev.cruciblerune.vm.v1P\001Z?github.com/crucible-rune/crucible/clients/go/internal/vmv1;vmv1\252\002\016Crucible.Vm.V1'
-  _globals['_ZYGOTEREQUEST']._serialized_start=78
-  _globals['_ZYGOTEREQUEST']._serialized_end=186
-  _globals['_SPAWN']._serialized_start=188
-  _globals['_SPAWN']._serialized_end=276
-  _globals['_ASSIGN']._serialized_start=278
-  _globals['_ASSIGN']._serialized_end=349
-  _globals['_CHILDLIMITS']._serialized_start=351
-  _globals['_CHILDLIMITS']._serialized_end=427
-  _globals['_ZYGOTEEVENT']._serialized_start=430
-  _globals['_ZYGOTEEVENT']._serialized_end=631
-  _globals['_READY']._serialized_start=634
-  _globals['_READY']._serialized_end=846
-  _globals['_SPAWNED']._serialized_start=848
-  _globals['_SPAWNED']._serialized_end=888
-  _globals['_SPAWNFAILED']._serialized_start=890
-  _globals['_SPAWNFAILED']._serialized_end=953
-  _globals['_EXITED']._serialized_start=956
-  _globals['_EXITED']._serialized_end=1158
+  _globals['_ZYGOTEREQUEST']._serialized_start=79
+  _globals['_ZYGOTEREQUEST']._serialized_end=225
+  _globals['_SPAWN']._serialized_start=227
+  _globals['_SPAWN']._serialized_end=315
+  _globals['_ASSIGN']._serialized_start=317
+  _globals['_ASSIGN']._serialized_end=388
+  _globals['_PING']._serialized_start=390
+  _globals['_PING']._serialized_end=412
+  _globals['_CHILDLIMITS']._serialized_start=414
+  _globals['_CHILDLIMITS']._serialized_end=490
+  _globals['_ZYGOTEEVENT']._serialized_start=493
+  _globals['_ZYGOTEEVENT']._serialized_end=820
+  _globals['_ENTERED']._serialized_start=822
+  _globals['_ENTERED']._serialized_end=831
+  _globals['_PONG']._serialized_start=833
+  _globals['_PONG']._serialized_end=855
+  _globals['_READY']._serialized_start=858
+  _globals['_READY']._serialized_end=1070
+  _globals['_REFUSED']._serialized_start=1072
+  _globals['_REFUSED']._serialized_end=1097
+  _globals['_SPAWNED']._serialized_start=1099
+  _globals['_SPAWNED']._serialized_end=1139
+  _globals['_SPAWNFAILED']._serialized_start=1141
+  _globals['_SPAWNFAILED']._serialized_end=1204
+  _globals['_EXITED']._serialized_start=1207
+  _globals['_EXITED']._serialized_end=1409
 # @@protoc_insertion_point(module_scope)

@@ -8,12 +8,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ZygoteRequest(_message.Message):
-    __slots__ = ("spawn", "assign")
+    __slots__ = ("spawn", "assign", "ping")
     SPAWN_FIELD_NUMBER: _ClassVar[int]
     ASSIGN_FIELD_NUMBER: _ClassVar[int]
+    PING_FIELD_NUMBER: _ClassVar[int]
     spawn: Spawn
     assign: Assign
-    def __init__(self, spawn: _Optional[_Union[Spawn, _Mapping]] = ..., assign: _Optional[_Union[Assign, _Mapping]] = ...) -> None: ...
+    ping: Ping
+    def __init__(self, spawn: _Optional[_Union[Spawn, _Mapping]] = ..., assign: _Optional[_Union[Assign, _Mapping]] = ..., ping: _Optional[_Union[Ping, _Mapping]] = ...) -> None: ...
 
 class Spawn(_message.Message):
     __slots__ = ("child_id", "limits", "is_spare")
@@ -33,6 +35,12 @@ class Assign(_message.Message):
     limits: ChildLimits
     def __init__(self, child_id: _Optional[int] = ..., limits: _Optional[_Union[ChildLimits, _Mapping]] = ...) -> None: ...
 
+class Ping(_message.Message):
+    __slots__ = ("number",)
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    def __init__(self, number: _Optional[int] = ...) -> None: ...
+
 class ChildLimits(_message.Message):
     __slots__ = ("wall_time_ms", "cpu_time_ms", "heap_bytes")
     WALL_TIME_MS_FIELD_NUMBER: _ClassVar[int]
@@ -44,16 +52,32 @@ class ChildLimits(_message.Message):
     def __init__(self, wall_time_ms: _Optional[int] = ..., cpu_time_ms: _Optional[int] = ..., heap_bytes: _Optional[int] = ...) -> None: ...
 
 class ZygoteEvent(_message.Message):
-    __slots__ = ("ready", "spawned", "spawn_failed", "exited")
+    __slots__ = ("ready", "spawned", "spawn_failed", "exited", "entered", "pong", "refused")
     READY_FIELD_NUMBER: _ClassVar[int]
     SPAWNED_FIELD_NUMBER: _ClassVar[int]
     SPAWN_FAILED_FIELD_NUMBER: _ClassVar[int]
     EXITED_FIELD_NUMBER: _ClassVar[int]
+    ENTERED_FIELD_NUMBER: _ClassVar[int]
+    PONG_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
     ready: Ready
     spawned: Spawned
     spawn_failed: SpawnFailed
     exited: Exited
-    def __init__(self, ready: _Optional[_Union[Ready, _Mapping]] = ..., spawned: _Optional[_Union[Spawned, _Mapping]] = ..., spawn_failed: _Optional[_Union[SpawnFailed, _Mapping]] = ..., exited: _Optional[_Union[Exited, _Mapping]] = ...) -> None: ...
+    entered: Entered
+    pong: Pong
+    refused: Refused
+    def __init__(self, ready: _Optional[_Union[Ready, _Mapping]] = ..., spawned: _Optional[_Union[Spawned, _Mapping]] = ..., spawn_failed: _Optional[_Union[SpawnFailed, _Mapping]] = ..., exited: _Optional[_Union[Exited, _Mapping]] = ..., entered: _Optional[_Union[Entered, _Mapping]] = ..., pong: _Optional[_Union[Pong, _Mapping]] = ..., refused: _Optional[_Union[Refused, _Mapping]] = ...) -> None: ...
+
+class Entered(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Pong(_message.Message):
+    __slots__ = ("number",)
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    def __init__(self, number: _Optional[int] = ...) -> None: ...
 
 class Ready(_message.Message):
     __slots__ = ("protocol_version", "vm_version", "rune_version", "rune_patch_level", "layers", "modules", "baseline_bytes")
@@ -72,6 +96,12 @@ class Ready(_message.Message):
     modules: _containers.RepeatedCompositeFieldContainer[_server_info_pb2.ModuleInfo]
     baseline_bytes: int
     def __init__(self, protocol_version: _Optional[int] = ..., vm_version: _Optional[str] = ..., rune_version: _Optional[str] = ..., rune_patch_level: _Optional[str] = ..., layers: _Optional[_Iterable[_Union[_server_info_pb2.IsolationLayer, _Mapping]]] = ..., modules: _Optional[_Iterable[_Union[_server_info_pb2.ModuleInfo, _Mapping]]] = ..., baseline_bytes: _Optional[int] = ...) -> None: ...
+
+class Refused(_message.Message):
+    __slots__ = ("reason",)
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    def __init__(self, reason: _Optional[str] = ...) -> None: ...
 
 class Spawned(_message.Message):
     __slots__ = ("child_id", "pid")

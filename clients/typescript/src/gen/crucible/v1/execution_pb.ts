@@ -91,14 +91,15 @@ export type ExecutionContext = Message<"crucible.v1.ExecutionContext"> & {
   argumentsJson: string;
 
   /**
-   * Environment variables that the script can read.
+   * Environment variables that the script can read. In DEVELOPMENT the processes that it starts have these and a PATH, and
+   * nothing of the server's own.
    *
    * @generated from field: map<string, string> environment = 8;
    */
   environment: { [key: string]: string };
 
   /**
-   * Working directory; only in DEVELOPMENT.
+   * Absolute path of the directory, on the server's machine, that the script is run in; `/` when empty. Only in DEVELOPMENT.
    *
    * @generated from field: string working_directory = 9;
    */

@@ -49,7 +49,8 @@ export type SecurityContext = Message<"crucible.v1.SecurityContext"> & {
   securityLevel: SecurityLevel;
 
   /**
-   * Whether to run in the jail; true when unset. `false` is refused outside DEVELOPMENT.
+   * Whether to run in the jail; when unset, as the level has it. `false` is refused outside DEVELOPMENT, which has no jail,
+   * so that `true` is refused there.
    *
    * @generated from field: optional bool sandbox = 5;
    */
@@ -266,7 +267,8 @@ export enum SecurityLevel {
   SAFE = 1,
 
   /**
-   * No jail; all modules. Refused unless the operator enabled it.
+   * No jail and no limits of its own; all modules, with files, processes and network. What a script starts ends with it.
+   * Refused unless the operator enabled it and the machine can give each execution a process tree of its own.
    *
    * @generated from enum value: SECURITY_LEVEL_DEVELOPMENT = 2;
    */

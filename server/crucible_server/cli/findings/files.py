@@ -1,0 +1,60 @@
+"""The files of scripts: whether there are any, and whether the file broker can be confined to them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from crucible_server.cli.findings.finding import Finding, Status
+
+if TYPE_CHECKING:
+    from crucible.v1 import server_info_pb2
+    from crucible_server.config import ServerConfig
+
+GROUP = "files"
+
+
+def look(config: ServerConfig) -> Iterator[Finding]:
+    """Findings on `crucible::fs`. Has to run in the main thread, whose end ends the broker.
+
+    Bounded in time, as the broker is given ten seconds to be ready.
+    """
+    files = config.engine.files
+    if not files.allow_file_access:
+        yield Finding(GROUP, "access", Status.OK, "none: scripts have no crucible::fs (engine.files.allow_file_access)")
+        return
+    roots = ", ".join(f"{name} ({root.access}) {root.path}" for name, root in files.roots.items())
+    yield Finding(GROUP, "access", Status.OK, f"scripts of Production have {roots}")
+    if not os.access(config.vm_path, os.X_OK):
+        return
+    yield from _start(config)
+
+
+def _start(config: ServerConfig) -> Iterator[Finding]:
+    from crucible_server.errors import ServiceError
+
+    try:
+        layers = asyncio.run(_layers(config))
+    except ServiceError as error:
+        advice = "a server would not start: correct [engine.files], or the rights of the directories"
+        yield Finding(GROUP, "broker", Status.ERROR, error.message, advice)
+        return
+    yield Finding(GROUP, "broker", Status.OK, "starts, and is confined to its roots")
+    for layer in layers:
+        status, advice = Status.OK, ""
+        if not layer.active:
+            status, advice = Status.WARNING, "nothing has to be done: it would add depth, and no server needs it"
+        yield Finding(GROUP, layer.name, status, layer.detail, advice)
+
+
+async def _layers(config: ServerConfig) -> list[server_info_pb2.IsolationLayer]:
+    from crucible_server.files.client import Files
+
+    files = Files(config.vm_path, config.engine.files)
+    try:
+        await files.start()
+        return files.layers
+    finally:
+        await files.stop()

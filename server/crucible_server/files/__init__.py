@@ -1,0 +1,1 @@
+"""`crucible::fs`: files that scripts may reach, acted on by the file broker."""
