@@ -169,7 +169,8 @@ def test_scripts_see_and_signal_only_their_own(open_client: crucible.Client) -> 
     hostile = 'pub async fn main(text) { crucible::process::run("sh", ["-c", text], #{}).await?.stdout }'
     seen = open_client.run(hostile, level="development", args={"text": text}).value
     assert mark not in seen
-    assert marked(mark) == before
+    # Of the tree itself more may have come up meanwhile.
+    assert set(marked(mark)) >= set(before)
     assert open_client.cancel(stream.execution_id).state == "CANCELLED"
     wait_none(mark)
 

@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 import pytest
 
+from crucible.v1 import security_pb2
 from crucible.vm.v1 import child_pb2
 from crucible_server.config import HttpConfig
 from crucible_server.engine.host_calls import HostCallContext, HostCalls
 from crucible_server.engine.job import HostCallError
 from crucible_server.outbound.allowance import Allowance
+from crucible_server.store import ExecutionRecord
 
 SAFE = frozenset({"crucible::basic"})
 PRODUCTION = SAFE | {"crucible::http", "crucible::json"}
 
 
-def answer(call: child_pb2.HostCall, modules: frozenset[str], record: Any = None) -> str:
+@dataclass
+class _Record:
+    """As much of an execution as host calls look at."""
+
+    security_level: int = security_pb2.SECURITY_LEVEL_PRODUCTION
+
+
+def answer(call: child_pb2.HostCall, modules: frozenset[str]) -> str:
     """The message with which a call is refused."""
 
     async def run() -> str:
-        handler = HostCalls(HttpConfig()).handler(HostCallContext(record, Allowance(10)), modules)
+        context = HostCallContext(cast(ExecutionRecord, _Record()), Allowance(10))
+        handler = HostCalls(HttpConfig()).handler(context, modules)
         with pytest.raises(HostCallError) as raised:
             await handler(call)
         return str(raised.value)
