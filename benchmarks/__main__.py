@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import engine, events, spares, stores
+from benchmarks import engine, events, spares, stores, telemetry
 from benchmarks.rows import Row, machine, report, row
 from benchmarks.service import SMALL, ServiceBench, paired, thousand_functions, throughput, timed
 from crucible_server.config import load_config
@@ -90,6 +90,8 @@ def main() -> int:
         rows += stores.rows(Path(folder), rounds)
     with tempfile.TemporaryDirectory() as folder:
         rows += events.rows(Path(folder), rounds, seconds)
+    with tempfile.TemporaryDirectory() as folder:
+        rows += telemetry.rows(Path(folder), rounds)
     is_met = report(rows, options.out, {"rounds": rounds, **machine()})
     return 0 if is_met or not options.strict else 1
 

@@ -15,6 +15,7 @@ from crucible_server import __version__
 from crucible_server.api.records import Presenter
 from crucible_server.api.reflection import add_reflection
 from crucible_server.api.script_service import SERVICE, ScriptService
+from crucible_server.api.tracing import TracingInterceptor
 from crucible_server.capacity import raise_file_limit, shortages
 from crucible_server.config import ServerConfig
 from crucible_server.engine import bounds
@@ -26,6 +27,7 @@ from crucible_server.errors import ErrorKind, ServiceError
 from crucible_server.operating import SERVICES, OperatingSide
 from crucible_server.policy.grants import Grants
 from crucible_server.store import Store
+from crucible_server.telemetry.telemetry import Telemetry
 
 # For answers on their way; whoever watches the health would keep a longer one waiting to its end.
 _DRAIN_EXTRA = 1.0
@@ -51,6 +53,7 @@ class Server:
         self._grpc: grpc.aio.Server | None = None
         self._health: HealthServicer | None = None
         self._operating: OperatingSide | None = None
+        self._telemetry: Telemetry | None = None
         self._closed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self.address = ""
@@ -107,16 +110,19 @@ class Server:
             require_isolation=config.require_isolation,
             allow_development=config.allow_development,
             files=script_engine.files,
+            traced_origins=config.telemetry.propagate_to,
         )
         self._engine = engine = Engine(settings, self._store, seal)
+        tracing = TracingInterceptor()
         server = grpc.aio.server(
+            interceptors=(tracing,),
             options=(
                 *_KEEPALIVE,
                 ("grpc.max_receive_message_length", config.max_request_bytes),
                 ("grpc.max_send_message_length", -1),
                 # Two servers on one port would share its calls silently.
                 ("grpc.so_reuseport", 0),
-            )
+            ),
         )
         self._health = HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
@@ -146,6 +152,7 @@ class Server:
         engine.on_status = self._status_changed
         await self._operating.follow()
         await engine.start()
+        self._telemetry = tracing.telemetry = Telemetry(config.telemetry, engine)
         grants.set_available([module.name for module in engine.interpreter.ready.modules])
         if engine.no_development:
             grants.refuse_development(engine.no_development)
@@ -185,6 +192,8 @@ class Server:
                 await self._operating.stop()
             if self._store is not None:
                 await self._store.close()
+            if self._telemetry is not None:
+                await self._telemetry.stop()
         finally:
             # What fails here is told by whoever called; nobody should wait for ever besides.
             self._closed.set()

@@ -55,6 +55,12 @@ def failed(**error: object) -> bytes:
     return frame(1, execute_result=value)
 
 
+def profiled(*samples: child_pb2.ProfileSample) -> bytes:
+    """A result with a profile of one place."""
+    profile = child_pb2.Profile(names=["main"], places=[child_pb2.ProfilePlace(line=1)], samples=samples)
+    return frame(1, execute_result=child_pb2.ExecuteResult(value=NULL, operations_count=1, profile=profile))
+
+
 def without_outcome() -> bytes:
     return frame(1, execute_result=child_pb2.ExecuteResult())
 
@@ -88,6 +94,7 @@ HOSTILE = {
     "an error of an unknown kind": failed(kind=12345, message="x"),
     "an error with too many stack frames": failed(kind=1, stack_trace=[error_pb2.StackFrame()] * 65),
     "an error with a long message": failed(kind=1, message="x" * 300_000),
+    "a profile that nobody asked for": profiled(child_pb2.ProfileSample(places=[0], instructions=1)),
     "a host call with a long name": frame(1, host_call=child_pb2.HostCall(call_id=1, name="x" * 129)),
     "a host call out of order": frame(1, host_call=child_pb2.HostCall(call_id=7, name="crucible.basic.log")),
     "a flood of small frames": b"".join(output(n, b"x") for n in range(1, 8 * FRAMES_PER_SECOND)),

@@ -184,6 +184,9 @@ OTHERS = [
     Attempt("result-and-failure", "answer, then fail", code("CRASHED", "panicked"), "103"),
     Attempt("result-and-failure", "answer, then end oddly", code("CRASHED", "ended with code 77"), "77"),
     Attempt("result-with-forged-figures", "claim 2^64-1 instructions and bytes", frames("instructions and")),
+    Attempt(
+        "result-with-a-profile", "tell what lines cost though nobody asked", frames("a profile that nobody asked for")
+    ),
     Attempt("error-of-no-known-kind", "fail in a way that is not known", frames("kind 12345")),
     Attempt("error-of-a-megabyte", "fail with a megabyte of message", frames("an error of 1000006 bytes")),
     Attempt("error-with-many-frames", "fail with 400,000 stack frames", frames("400000 stack frames")),

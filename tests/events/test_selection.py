@@ -6,7 +6,6 @@ import pytest
 
 from crucible.v1 import event_pb2
 from crucible_server.errors import ErrorKind, ServiceError
-from crucible_server.events import trace
 from crucible_server.events.kinds import TYPES
 from crucible_server.events.selection import select
 from crucible_server.policy.principals import LOCAL, Caller
@@ -56,18 +55,3 @@ def test_every_kind_of_the_contract_has_its_type() -> None:
     }
     assert spec < TYPES
     assert not any("." in name for name in TYPES)
-
-
-@pytest.mark.parametrize(
-    ("header", "expected"),
-    [
-        ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "4bf92f3577b34da6a3ce929d0e0e4736"),
-        ("00-" + "0" * 32 + "-00f067aa0ba902b7-01", ""),
-        ("00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01", ""),
-        ("ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", ""),
-        ("4bf92f3577b34da6a3ce929d0e0e4736", ""),
-        ("", ""),
-    ],
-)
-def test_a_trace_is_taken_from_a_traceparent_that_is_one(header: str, expected: str) -> None:
-    assert trace.of_traceparent(header) == expected

@@ -38,7 +38,8 @@ type Event struct {
 	Type string `protobuf:"bytes,4,opt,name=type,proto3" json:"type,omitempty"`
 	// Who tells of it: `server/` and the instance id of the server, or `client/` and the principal that emitted it.
 	Source string `protobuf:"bytes,5,opt,name=source,proto3" json:"source,omitempty"`
-	// The trace to which it belongs, 32 hexadecimal digits; empty when the call that caused it had none.
+	// The trace to which it belongs, 32 hexadecimal digits; empty when no call caused it. A call without `traceparent`
+	// gets one of its own.
 	TraceId string `protobuf:"bytes,6,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
 	// Who caused it; empty when nobody in particular did.
 	Principal string `protobuf:"bytes,7,opt,name=principal,proto3" json:"principal,omitempty"`

@@ -133,7 +133,9 @@ type ExecutionContext struct {
 	// script at once. `true`: only its own limits and CancelExecution end it.
 	Detached bool `protobuf:"varint,15,opt,name=detached,proto3" json:"detached,omitempty"`
 	// Seeds hash tables and random numbers, for runs that are to be repeated exactly: 32 bytes, or empty for a random one.
-	Seed          []byte `protobuf:"bytes,16,opt,name=seed,proto3" json:"seed,omitempty"`
+	Seed []byte `protobuf:"bytes,16,opt,name=seed,proto3" json:"seed,omitempty"`
+	// Whether the result tells what each line cost: see `ExecutionResult.profile`. The run takes several times as long.
+	Profile       bool `protobuf:"varint,17,opt,name=profile,proto3" json:"profile,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -293,6 +295,13 @@ func (x *ExecutionContext) GetSeed() []byte {
 	return nil
 }
 
+func (x *ExecutionContext) GetProfile() bool {
+	if x != nil {
+		return x.Profile
+	}
+	return false
+}
+
 type isExecutionContext_Script interface {
 	isExecutionContext_Script()
 }
@@ -405,7 +414,10 @@ type ExecutionResult struct {
 	// `stderr` was cut.
 	StderrTruncated bool `protobuf:"varint,14,opt,name=stderr_truncated,json=stderrTruncated,proto3" json:"stderr_truncated,omitempty"`
 	// `return_value` as JSON; only when it was asked for. Bytes become base64, NaN and infinities become strings.
-	ReturnJson    string `protobuf:"bytes,15,opt,name=return_json,json=returnJson,proto3" json:"return_json,omitempty"`
+	ReturnJson string `protobuf:"bytes,15,opt,name=return_json,json=returnJson,proto3" json:"return_json,omitempty"`
+	// Instructions and time of each function and line, as pprof's profile.proto, compressed by gzip: what
+	// `go tool pprof` reads. Only when it was asked for and the interpreter lived to tell; never in lists.
+	Profile       []byte `protobuf:"bytes,16,opt,name=profile,proto3" json:"profile,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -543,6 +555,13 @@ func (x *ExecutionResult) GetReturnJson() string {
 		return x.ReturnJson
 	}
 	return ""
+}
+
+func (x *ExecutionResult) GetProfile() []byte {
+	if x != nil {
+		return x.Profile
+	}
+	return nil
 }
 
 // One piece of what happens in an execution.
@@ -869,7 +888,7 @@ var File_crucible_v1_execution_proto protoreflect.FileDescriptor
 
 const file_crucible_v1_execution_proto_rawDesc = "" +
 	"\n" +
-	"\x1bcrucible/v1/execution.proto\x12\vcrucible.v1\x1a\x17crucible/v1/error.proto\x1a\x18crucible/v1/script.proto\x1a\x1acrucible/v1/security.proto\x1a\x17crucible/v1/value.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9f\a\n" +
+	"\x1bcrucible/v1/execution.proto\x12\vcrucible.v1\x1a\x17crucible/v1/error.proto\x1a\x18crucible/v1/script.proto\x1a\x1acrucible/v1/security.proto\x1a\x17crucible/v1/value.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb9\a\n" +
 	"\x10ExecutionContext\x12!\n" +
 	"\fexecution_id\x18\x01 \x01(\tR\vexecutionId\x12\x1d\n" +
 	"\tscript_id\x18\x02 \x01(\tH\x00R\bscriptId\x12!\n" +
@@ -888,7 +907,8 @@ const file_crucible_v1_execution_proto_rawDesc = "" +
 	"\fuser_context\x18\r \x01(\v2\x18.crucible.v1.UserContextR\vuserContext\x123\n" +
 	"\x06limits\x18\x0e \x01(\v2\x1b.crucible.v1.ResourceLimitsR\x06limits\x12\x1a\n" +
 	"\bdetached\x18\x0f \x01(\bR\bdetached\x12\x12\n" +
-	"\x04seed\x18\x10 \x01(\fR\x04seed\x1aP\n" +
+	"\x04seed\x18\x10 \x01(\fR\x04seed\x12\x18\n" +
+	"\aprofile\x18\x11 \x01(\bR\aprofile\x1aP\n" +
 	"\x0eArgumentsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12(\n" +
 	"\x05value\x18\x02 \x01(\v2\x12.crucible.v1.ValueR\x05value:\x028\x01\x1a>\n" +
@@ -904,7 +924,7 @@ const file_crucible_v1_execution_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\v2\x12.crucible.v1.ValueR\x05value:\x028\x01\x1aO\n" +
 	"\rSettingsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12(\n" +
-	"\x05value\x18\x02 \x01(\v2\x12.crucible.v1.ValueR\x05value:\x028\x01\"\xe0\x05\n" +
+	"\x05value\x18\x02 \x01(\v2\x12.crucible.v1.ValueR\x05value:\x028\x01\"\xfa\x05\n" +
 	"\x0fExecutionResult\x12!\n" +
 	"\fexecution_id\x18\x01 \x01(\tR\vexecutionId\x12\x1b\n" +
 	"\tscript_id\x18\x02 \x01(\tR\bscriptId\x125\n" +
@@ -922,7 +942,8 @@ const file_crucible_v1_execution_proto_rawDesc = "" +
 	"\x10stdout_truncated\x18\r \x01(\bR\x0fstdoutTruncated\x12)\n" +
 	"\x10stderr_truncated\x18\x0e \x01(\bR\x0fstderrTruncated\x12\x1f\n" +
 	"\vreturn_json\x18\x0f \x01(\tR\n" +
-	"returnJson\x1aO\n" +
+	"returnJson\x12\x18\n" +
+	"\aprofile\x18\x10 \x01(\fR\aprofile\x1aO\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12(\n" +
 	"\x05value\x18\x02 \x01(\v2\x12.crucible.v1.ValueR\x05value:\x028\x01\"\xfe\x01\n" +

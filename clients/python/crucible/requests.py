@@ -83,6 +83,8 @@ class RunOptions(TypedDict, total=False):
     """Absolute path on the server's machine that the script is run in; only at the level development."""
     seed: bytes
     """32 bytes that make hash order and random numbers repeatable."""
+    profile: bool
+    """Whether `Result.profile` tells what each line cost; the run takes several times as long."""
 
 
 def compile_request(
@@ -124,6 +126,7 @@ def execution_context(
         security_context=security_pb2.SecurityContext(security_level=security_level(options.get("level"))),
         detached=options.get("detached", False),
         seed=options.get("seed", b""),
+        profile=options.get("profile", False),
     )
     if isinstance(script, (CompiledScript, Script)):
         context.script_id = script.script_id

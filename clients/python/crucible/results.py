@@ -145,6 +145,8 @@ class Result:
     usage: Usage
     execution_time: float
     """Seconds from the start of the script to its end."""
+    profile: bytes
+    """What each line cost, for `go tool pprof`; empty unless it was asked for."""
     message: execution_pb2.ExecutionResult
     """All of it, such as the exact kinds of the value and whether output was truncated."""
 
@@ -264,6 +266,7 @@ def result(message: execution_pb2.ExecutionResult) -> Result:
             host_calls=used.host_calls_count,
         ),
         execution_time=message.execution_time.ToTimedelta().total_seconds(),
+        profile=message.profile,
         message=message,
     )
 

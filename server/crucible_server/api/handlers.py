@@ -14,7 +14,6 @@ from google.protobuf.message import DecodeError, Message
 
 from crucible_server.api import errors
 from crucible_server.errors import ErrorKind, ServiceError, invalid
-from crucible_server.events.trace import of_traceparent, trace_id
 from crucible_server.policy.principals import LOCAL, Caller
 from crucible_server.store import StoreError
 
@@ -73,7 +72,6 @@ def unary(request_type: type[Message], behavior: Unary) -> grpc.RpcMethodHandler
     """A handler of one request and one response."""
 
     async def handle(data: bytes, context: Context) -> Message:
-        _note_trace(context)
         try:
             return await behavior(_decode(request_type, data), context)
         except grpc.aio.AbortError:
@@ -88,7 +86,6 @@ def stream(request_type: type[Message], behavior: Stream) -> grpc.RpcMethodHandl
     """A handler of one request and a stream of responses."""
 
     async def handle(data: bytes, context: Context) -> AsyncIterator[Message]:
-        _note_trace(context)
         try:
             async for response in behavior(_decode(request_type, data), context):
                 yield response
@@ -98,12 +95,6 @@ def stream(request_type: type[Message], behavior: Stream) -> grpc.RpcMethodHandl
             await _translate(context, error)
 
     return grpc.unary_stream_rpc_method_handler(handle, response_serializer=_serialize)
-
-
-def _note_trace(context: Context) -> None:
-    for key, value in context.invocation_metadata() or ():
-        if key == "traceparent" and isinstance(value, str):
-            trace_id.set(of_traceparent(value))
 
 
 def _serialize(response: Message) -> bytes:

@@ -104,6 +104,7 @@ class Presenter:
         message = self.execution(record)
         if record.result is not None:
             message.result.ParseFromString(record.result)
+            message.result.ClearField("profile")
             if message.result.HasField("error"):
                 message.result.error.ClearField("rendered")
         return message

@@ -21,6 +21,7 @@ from crucible_server.engine.output import OutputChunk
 from crucible_server.errors import ErrorKind, ServiceError, invalid
 from crucible_server.policy.grants import Grants
 from crucible_server.policy.principals import Caller
+from crucible_server.telemetry.place import span
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ScriptService"].full_name
 # The range of google.protobuf.Duration.
@@ -60,7 +61,7 @@ class ScriptService:
         if not request.HasField("source"):
             raise invalid("source", "expected a script to compile, got none")
         caller = handlers.caller(context)
-        with self._watching(caller, request.context.security_level):
+        with span("policy"), self._watching(caller, request.context.security_level):
             grant = self._grants.for_compile(caller, request.context)
         compilation = await self._engine.scripts.compile(
             request.source, grant, name=request.context.name, force=request.context.force
@@ -90,7 +91,7 @@ class ScriptService:
         if not request.HasField("context"):
             raise invalid("context", "expected what to execute, got none")
         caller = handlers.caller(context)
-        with self._watching(caller, request.context.security_context.security_level):
+        with span("policy"), self._watching(caller, request.context.security_context.security_level):
             grant = self._grants.for_execution(caller, request.context)
         return await self._engine.execute(request.context, grant, announce=announce)
 

@@ -6,7 +6,9 @@ import logging
 import sys
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from crucible_server.telemetry import place
 
 
 def configure_logs(log_format: str, log_level: str) -> None:
@@ -21,6 +23,7 @@ def configure_logs(log_format: str, log_level: str) -> None:
         renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        _add_trace,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -35,3 +38,13 @@ def configure_logs(log_format: str, log_level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def _add_trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Which trace a line belongs to, wherever a call is at its beginning."""
+    here = place.current()
+    if here is not None:
+        event["trace_id"] = here.trace_id
+        if here.span_id:
+            event["span_id"] = here.span_id
+    return event

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,6 +31,10 @@ def run(
     detach: Annotated[
         bool, typer.Option("--detach", help="Print the id of the execution and leave it running; needs --server.")
     ] = False,
+    profile: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write what each line cost, for `go tool pprof`; the run is slower."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object at the end instead of output and value.")
     ] = False,
@@ -40,6 +45,8 @@ def run(
     """
     if detach and server is None:
         raise CommandError(Exit.USAGE, "--detach needs --server: a server of its own ends with this command")
+    if detach and profile is not None:
+        raise CommandError(Exit.USAGE, "--profile needs the end of the execution, which --detach does not wait for")
     from crucible_server.cli.calls.run import run_script
 
     succeeded = run_script(
@@ -51,6 +58,7 @@ def run(
         working_directory=working_directory,
         server=server,
         detach=detach,
+        profile=profile,
         as_json=as_json,
     )
     if not succeeded:

@@ -7,6 +7,7 @@ from .http import HttpConfig
 from .isolation import IsolationConfig
 from .load import ConfigError, load_config
 from .models import ResourceLimitsConfig, ScriptEngineConfig, ServerConfig
+from .telemetry import TelemetryConfig
 
 __all__ = [
     "ConfigError",
@@ -19,5 +20,6 @@ __all__ = [
     "ResourceLimitsConfig",
     "ScriptEngineConfig",
     "ServerConfig",
+    "TelemetryConfig",
     "load_config",
 ]

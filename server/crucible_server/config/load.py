@@ -57,7 +57,7 @@ def _problem(entry: dict[str, Any]) -> str:
     key = ".".join(location)
     if entry["type"] == "extra_forbidden":
         return f"{key}: there is no such key{_nearest(location)}"
-    if location[0] in ("unit_key", "store_password"):
+    if location[0] in ("unit_key", "store_password") or location[:2] == ["telemetry", "otlp_headers"]:
         entry["input"] = "a value that is not shown"
     message = str(entry["msg"]).removeprefix("Value error, ")
     message = message[0].lower() + message[1:]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import os
 import re
 import shutil
@@ -30,12 +29,14 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from .addresses import check_address
 from .discovery import DiscoveryConfig, HealthCheckConfig
 from .events import EventsConfig
 from .files import FilesConfig
 from .http import HttpConfig
 from .isolation import IsolationConfig, check_layers
 from .quantities import Bytes, Seconds
+from .telemetry import TelemetryConfig
 
 MIB = 1024 * 1024
 MEMORY_BOUNDS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -205,6 +206,7 @@ class ServerConfig(BaseSettings):
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     engine: ScriptEngineConfig = ScriptEngineConfig()
     events: EventsConfig = EventsConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()
 
     @classmethod
     def settings_customise_sources(
@@ -226,15 +228,13 @@ class ServerConfig(BaseSettings):
     @field_validator("listen")
     @classmethod
     def _check_listen(cls, value: str, info: ValidationInfo) -> str:
-        host, separator, port = value.rpartition(":")
-        if not separator or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
-            raise ValueError("expected HOST:PORT such as 127.0.0.1:50051 or [::1]:50051, the port at most 65535")
-        if not _is_loopback(host) and not info.data.get("allow_insecure_listen"):
-            raise ValueError(
-                "expected a loopback address such as 127.0.0.1: this version has neither TLS nor "
-                "authentication, so whoever reaches the port can run scripts. Put a proxy that has both "
-                "before it, or set `allow_insecure_listen = true` where the network itself is trusted"
-            )
+        check_address(
+            value,
+            is_open=bool(info.data.get("allow_insecure_listen")),
+            otherwise="this version has neither TLS nor authentication, so whoever reaches the port can run scripts. "
+            "Put a proxy that has both before it, or set `allow_insecure_listen = true` where the network itself is "
+            "trusted",
+        )
         return value
 
     @field_validator("unit_key")
@@ -280,12 +280,3 @@ class ServerConfig(BaseSettings):
 def _below(values: dict[str, Any], name: str, prefix: str = "") -> str:
     # Without a valid data_dir, whose error is reported, any place will do.
     return f"{prefix}{values.get('data_dir', Path('.')).absolute() / name}"
-
-
-def _is_loopback(host: str) -> bool:
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
-    except ValueError:
-        return False

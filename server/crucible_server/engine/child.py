@@ -54,6 +54,8 @@ class Child:
         self.ended: asyncio.Future[None] = loop.create_future()
         self.exited: zygote_pb2.Exited | None = None
         self.zygote_lost = False
+        self.was_spare = False
+        """It waited for its job."""
         self.violation: str = ""
         """Why the server killed it for a frame that did not fit; empty when it did not."""
         self.max_frame_bytes = 16 * 1024 * 1024

@@ -45,6 +45,7 @@ from crucible_server.files.client import Files
 from crucible_server.policy.grants import Grant
 from crucible_server.policy.principals import Caller
 from crucible_server.store import ExecutionRecord, Store, StoreError
+from crucible_server.telemetry.place import recorder, span
 
 Level = security_pb2.SecurityLevel
 Status = server_info_pb2.ServiceStatus
@@ -75,6 +76,7 @@ class EngineSettings:
     require_isolation: tuple[str, ...]
     allow_development: bool
     files: FilesConfig = field(default_factory=FilesConfig)
+    traced_origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ class Engine:
         )
         self.files = Files(settings.vm_path, settings.files) if settings.files.allow_file_access else None
         """The files of scripts; None when the operator allows none."""
-        self.host_calls = HostCalls(settings.http, self.files)
+        self.host_calls = HostCalls(settings.http, self.files, settings.traced_origins)
         self.figures = Figures()
         self.status: Status = Status.SERVICE_STATUS_STARTING
         self.no_development = ""
@@ -305,7 +307,8 @@ class Engine:
         if context.seed and len(context.seed) != 32:
             raise invalid("context.seed", f"expected 32 bytes or none, got {len(context.seed)}")
         self.crashes.check(grant.tenant, grant.principal)
-        unit = await self.scripts.resolve(context, grant)
+        with span("resolve"):
+            unit = await self.scripts.resolve(context, grant)
         function = context.function or "main"
         arguments = bind(context, unit, function)
         # Compiling took a while: the same id may have come in again, or the server may be stopping now.
@@ -342,7 +345,7 @@ class Engine:
         execution = Execution(record, context, grant, unit, arguments, self.store, self.events)
         self._live[grant.tenant, execution_id] = execution
         self._idle.clear()
-        task = asyncio.get_running_loop().create_task(self._run(execution, ticket))
+        task = asyncio.get_running_loop().create_task(execution.follow(self._run(execution, ticket)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         observed = Observed(record, execution)
@@ -379,7 +382,11 @@ class Engine:
         try:
             if not await execution.begin():
                 return
-            if not ticket.running and await execution.wait_turn(ticket.turn):
+            with span("queue"):
+                began, is_late = time.perf_counter(), not ticket.running
+                is_due = is_late and await execution.wait_turn(ticket.turn)
+            recorder().queued(time.perf_counter() - began if is_late else 0.0)
+            if is_due:
                 started = (story.started(self.events, record),)
                 self.store.mark_running(record.tenant, record.execution_id, time.time_ns(), started)
                 self._hold_back(execution)
@@ -390,7 +397,9 @@ class Engine:
                 self.upkeep.store_later(*execution.unstored)
             if execution.is_crash:
                 self.crashes.note(record.tenant, record.principal)
-            self.figures.ended(execution.finished.result(), is_fault=execution.is_fault)
+            result = execution.finished.result()
+            self.figures.ended(result, is_fault=execution.is_fault)
+            recorder().executed(result, execution.grant.level)
         except StoreError as error:
             # Whoever waits has been told.
             self.upkeep.refused(error)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from crucible.v1 import execution_pb2, script_pb2, value_pb2
 from crucible.vm.v1 import child_pb2
-from crucible_server.engine import bounds, story, values
+from crucible_server.engine import bounds, profiles, results, story, values
 from crucible_server.engine.cache import CompiledUnit
 from crucible_server.engine.host_calls import HostCallContext, HostCalls
 from crucible_server.engine.interpreter import Interpreter
@@ -30,6 +30,7 @@ from crucible_server.store import (
     StoreError,
     StoreErrorKind,
 )
+from crucible_server.telemetry.place import Fact, recorder, span
 
 
 class Execution:
@@ -74,7 +75,9 @@ class Execution:
             output_credit_bytes=OUTPUT_CREDIT,
             environment=context.environment,
             working_directory=context.working_directory,
-            execute=child_pb2.ExecuteJob(unit=unit.unit, function=record.function, arguments=arguments),
+            execute=child_pb2.ExecuteJob(
+                unit=unit.unit, function=record.function, arguments=arguments, profile=context.profile
+            ),
         )
         # Nobody may be waiting when one fails; the store knows.
         for future in (self.begun, self.finished):
@@ -96,6 +99,20 @@ class Execution:
         elif self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 
+    async def follow(self, life: Awaitable[None]) -> None:
+        """Awaits its whole life: one span, with those of its stages below."""
+        record = self.record
+        facts: dict[str, Fact] = {
+            "crucible.execution.id": record.execution_id,
+            "crucible.execution.detached": record.detached,
+            "crucible.script.id": record.script_id,
+            "crucible.security.level": results.level_word(self.grant.level),
+        }
+        with span("execute", facts=facts) as executing:
+            await life
+            if self.finished.done() and not self.finished.exception() and not self.finished.result().success:
+                executing.failed(results.error_word(self.finished.result().error.kind))
+
     async def _keep(self, segment: OutputSegment) -> None:
         await self._store.append_output(self.record.tenant, self.record.execution_id, segment)
 
@@ -111,7 +128,8 @@ class Execution:
         try:
             runs = self.record.state == State.EXECUTION_STATE_RUNNING
             started = (story.started(self._events, self.record),) if runs else ()
-            existing = await self._store.begin_execution(self.record, started)
+            with span("commit record"):
+                existing = await self._store.begin_execution(self.record, started)
         except BaseException as error:
             self.begun.set_exception(error)
             self.finished.set_exception(error)
@@ -139,7 +157,8 @@ class Execution:
             end = self._end_of(result, rest, retention_ns)
             try:
                 told = story.ended(self._events, self.record, result)
-                await self._store.finish_execution(end, told)
+                with span("commit result"):
+                    await self._store.finish_execution(end, told)
             except StoreError as error:
                 if error.kind is not StoreErrorKind.CONFLICT:
                     self.unstored = (end, told)
@@ -200,19 +219,26 @@ class Execution:
             result.error.CopyFrom(error_of(self._ending))
             return result
         limits = bounds.child_limits(self.grant.limits)
+        began = time.perf_counter()
         try:
-            child = await interpreter.take(limits)
+            with span("fork") as forking:
+                child = await interpreter.take(limits)
+                forking.fact("crucible.spare", child.was_spare)
         except ServiceError as error:
             # The record exists, so the caller gets a result that it can ask for again.
             self.is_fault = True
             result.error.kind = Kind.EXECUTION_ERROR_KIND_INTERNAL
             result.error.message = f"no interpreter could be started: {error.message}"
             return result
+        recorder().forked(time.perf_counter() - began, is_spare=child.was_spare)
         self.started_ns = self._start.start_time_ns = time.time_ns()
         if self.grant.limits.max_execution_time is not None:
             network.deadline = time.monotonic() + self.grant.limits.max_execution_time
         self._hand_over(job)
-        await job.run(child, limits)
+        with span("run") as running:
+            await job.run(child, limits)
+            running.fact("crucible.instructions", job.usage.operations_count)
+            running.fact("crucible.host_calls", job.host_calls)
         self.is_crash = job.is_crash
         self.is_fault = job.is_interpreter_lost or self.output.failure is not None
         result.execution_time.FromNanoseconds(int(job.elapsed * 1e9))
@@ -227,6 +253,11 @@ class Execution:
                 result.return_value.CopyFrom(job.result.value)
             else:
                 result.error.CopyFrom(job.result.error)
+            if job.result.HasField("profile"):
+                # Of some milliseconds, which others need not wait for.
+                result.profile = await asyncio.to_thread(
+                    profiles.encode, job.result.profile, self.started_ns, int(job.elapsed * 1e9)
+                )
         else:
             assert job.failure is not None
             result.error.CopyFrom(job.failure)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from crucible_server.files.calls import Call as FileCall
 from crucible_server.files.client import Files
 from crucible_server.outbound.allowance import Allowance, RefusedError
 from crucible_server.store import ExecutionRecord
+from crucible_server.telemetry.place import recorder, span
 
 if TYPE_CHECKING:
     from crucible_server.outbound.client import HttpClient
@@ -60,10 +62,11 @@ class HostCallEntry:
 class HostCalls:
     """The host calls of this server. Checked when they are made: nothing that a child says authorises one."""
 
-    def __init__(self, http: HttpConfig, files: Files | None = None) -> None:
-        """Without `files` no script has any."""
+    def __init__(self, http: HttpConfig, files: Files | None = None, traced: Iterable[str] = ()) -> None:
+        """Without `files` no script has any; the origins `traced` are told which trace a request belongs to."""
         self._entries: dict[str, HostCallEntry] = {}
         self._http_config = http
+        self._traced = tuple(traced)
         self._http: HttpClient | None = None
         self._files = files
         self.register(HostCallEntry("crucible.basic.log", 1, "crucible::basic", True, _log))
@@ -96,14 +99,26 @@ class HostCalls:
                 raise HostCallError(f"{call.name}: expected an object of arguments")
             return await entry.act(context, call.arguments.object_value)
 
-        return answer
+        async def followed(call: child_pb2.HostCall) -> value_pb2.Value:
+            # A name that a script made up would be a label of its own.
+            name = call.name if call.name in self._entries else "_OTHER"
+            began, success = time.perf_counter(), False
+            try:
+                with span(f"host_call {name}", facts={"crucible.host_call.id": call.call_id}):
+                    value = await answer(call)
+                success = True
+                return value
+            finally:
+                recorder().host_call(name, time.perf_counter() - began, success=success)
+
+        return followed
 
     async def _request(self, context: HostCallContext, arguments: value_pb2.ObjectValue) -> value_pb2.Value:
         if self._http is None:
             # Only here: most servers never make a request, and the library takes a while to load.
             from crucible_server.outbound.client import HttpClient
 
-            self._http = HttpClient(self._http_config)
+            self._http = HttpClient(self._http_config, traced=self._traced)
         try:
             # At Development a script can open connections of its own.
             is_open = context.record.security_level == security_pb2.SECURITY_LEVEL_DEVELOPMENT

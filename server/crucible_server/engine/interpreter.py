@@ -97,12 +97,12 @@ class Interpreter:
     @property
     def zygote_pids(self) -> list[int]:
         """Process ids of all zygotes: besides the present one those whose last children still run."""
-        return [zygote.pid for zygote in self._all if not zygote.dead and zygote.pid]
+        return [zygote.pid for zygote in list(self._all) if not zygote.dead and zygote.pid]
 
     @property
     def child_pids(self) -> list[int]:
         """Process ids of all children, spares included."""
-        return [pid for zygote in self._all for pid in zygote.child_pids]
+        return [pid for zygote in list(self._all) for pid in zygote.child_pids]
 
     @property
     def spare_count(self) -> int:
@@ -222,6 +222,7 @@ class Interpreter:
                     continue
                 zygote.assign(child, limits)
                 self.spare_hits += 1
+                child.was_spare = True
                 self._drawn(child)
                 return child
         child = zygote.spawn(limits)

@@ -6,6 +6,7 @@ Nothing that the child reports authorises anything: exit codes and errors are wo
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -15,7 +16,7 @@ import structlog
 
 from crucible.v1 import error_pb2, execution_pb2, value_pb2
 from crucible.vm.v1 import child_pb2, zygote_pb2
-from crucible_server.engine import values
+from crucible_server.engine import profiles, values
 from crucible_server.engine.child import Child, FrameError
 from crucible_server.engine.output import OutputLog
 
@@ -99,6 +100,7 @@ class Job:
         self._uncredited = 0
         self._frames = 0
         self._started = 0.0
+        self._context = contextvars.Context()
         self._limits = start.limits
         self._time_ns = 0
 
@@ -106,10 +108,14 @@ class Job:
         """Runs the job to its end in a child that was just taken with these limits."""
         self._child = child
         self._started = time.monotonic()
+        # Frames arrive in the context of whoever had this child forked.
+        self._context = contextvars.copy_context()
         self._time_ns = self.start.start_time_ns
         child.max_frame_bytes = max(self._limits.return_bytes + 65536, 1024 * 1024)
         if self.start.WhichOneof("job") == "compile":
             child.max_frame_bytes = _MAX_UNIT_FRAME
+        elif self.start.execute.profile:
+            child.max_frame_bytes += profiles.MAX_FRAME_BYTES
         if self._ending is not None:
             child.kill()
         if self.output is not None:
@@ -203,7 +209,7 @@ class Job:
             values.check(call.arguments)
         except values.InvalidValueError as error:
             raise FrameError(f"host call arguments: {error}") from None
-        task = asyncio.get_running_loop().create_task(self._answer(call))
+        task = asyncio.get_running_loop().create_task(self._answer(call), context=self._context.copy())
         self._calls.add(task)
         task.add_done_callback(self._calls.discard)
 
@@ -240,7 +246,17 @@ class Job:
             size = value.ByteSize()
             if self._limits.return_bytes and size > self._limits.return_bytes:
                 raise FrameError(f"a return value of {size} bytes")
+        if result.HasField("profile"):
+            self._check_profile(result)
         self.result = result
+
+    def _check_profile(self, result: child_pb2.ExecuteResult) -> None:
+        if not self.start.execute.profile:
+            raise FrameError("a profile that nobody asked for")
+        try:
+            profiles.check(result.profile, result.operations_count)
+        except profiles.InvalidProfileError as error:
+            raise FrameError(str(error)) from None
 
     # -- the end
 

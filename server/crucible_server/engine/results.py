@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crucible.v1 import error_pb2, execution_pb2, value_pb2
+from crucible.v1 import error_pb2, execution_pb2, security_pb2, value_pb2
 from crucible_server.store import ExecutionRecord
 
 Kind = error_pb2.ExecutionErrorKind
@@ -23,6 +23,16 @@ def state_of(result: execution_pb2.ExecutionResult) -> State:
     if result.success:
         return State.EXECUTION_STATE_SUCCEEDED
     return _END_STATES.get(result.error.kind, State.EXECUTION_STATE_FAILED)
+
+
+def error_word(kind: error_pb2.ExecutionErrorKind) -> str:
+    """A kind of error as clients name it."""
+    return Kind.Name(kind).removeprefix("EXECUTION_ERROR_KIND_")
+
+
+def level_word(level: security_pb2.SecurityLevel) -> str:
+    """A security level as people say it."""
+    return security_pb2.SecurityLevel.Name(level).removeprefix("SECURITY_LEVEL_").lower()
 
 
 def split(result: execution_pb2.ExecutionResult) -> tuple[bytes, bytes | None]:
@@ -54,6 +64,7 @@ def redacted(stored: bytes) -> bytes:
     """What is left of a stored result: how it ended and what it used, no word of the script's."""
     result = execution_pb2.ExecutionResult.FromString(stored)
     result.ClearField("metadata")
+    result.ClearField("profile")
     result.ClearField("return_value")
     if result.HasField("error"):
         kind = result.error.kind

@@ -27,6 +27,7 @@ from crucible_server.errors import ErrorKind, FieldViolation, ServiceError, inva
 from crucible_server.events.journal import EventSink
 from crucible_server.policy.grants import Grant
 from crucible_server.store import ScriptRecord, Store, UnitRecord
+from crucible_server.telemetry.place import recorder, span
 
 _MAX_VIOLATIONS = 16
 _MAX_RENDERED = 64 * 1024
@@ -303,10 +304,12 @@ class Scripts:
             compile=child_pb2.CompileJob(source=source),
         )
         job = Job(start, None, host_call=None)
-        await self._run(job, grant)
+        with span("compile", facts={"crucible.script.id": wanted.script_id}):
+            await self._run(job, grant)
         self.compilations += 1
         self.compile_seconds += job.elapsed
         result = job.result
+        recorder().compiled(job.elapsed, success=isinstance(result, child_pb2.CompileResult) and bool(result.unit))
         if not isinstance(result, child_pb2.CompileResult):
             self.failed_compilations += 1
             return await self._failure(_failed(job), job, grant, wanted)

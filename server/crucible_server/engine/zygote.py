@@ -79,7 +79,8 @@ class Zygote:
     @property
     def child_pids(self) -> list[int]:
         """Process ids of its children."""
-        return [pid for child in self._children.values() if (pid := child.pid)]
+        # A copy first, in one step: whoever reads metrics does so in another thread.
+        return [pid for child in list(self._children.values()) if (pid := child.pid)]
 
     @property
     def child_count(self) -> int:

@@ -15,9 +15,9 @@ from crucible_server.config import EventsConfig
 from crucible_server.errors import ErrorKind, ServiceError, invalid
 from crucible_server.events.kinds import TYPES, is_custom
 from crucible_server.events.rates import EmitLimit
-from crucible_server.events.trace import trace_id
 from crucible_server.policy.principals import Caller
 from crucible_server.store import EventDraft, EventTakenError, Store, StoredEvent
+from crucible_server.telemetry.place import trace_id
 
 _MAX_EVENTS = 100
 _EVENT_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
@@ -86,7 +86,7 @@ def _draft(caller: Caller, event: pb.NewEvent, now: int) -> EventDraft:
     message = event_pb2.Event(
         type=event.type,
         source=f"client/{caller.principal}",
-        trace_id=trace_id.get(),
+        trace_id=trace_id(),
         principal=caller.principal,
         script_id=event.script_id,
         execution_id=event.execution_id,

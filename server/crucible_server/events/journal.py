@@ -12,8 +12,8 @@ from google.protobuf.message import Message
 
 from crucible.v1 import event_pb2
 from crucible_server.events.kinds import type_of
-from crucible_server.events.trace import trace_id
 from crucible_server.store import EventDraft, Store, StoreError
+from crucible_server.telemetry.place import trace_id
 
 log = structlog.get_logger()
 
@@ -54,7 +54,7 @@ class Journal:
         event = event_pb2.Event(
             type=type_name,
             source=self._source,
-            trace_id=trace_id.get(),
+            trace_id=trace_id(),
             principal=principal,
             script_id=script_id,
             execution_id=execution_id or getattr(kind, "execution_id", ""),

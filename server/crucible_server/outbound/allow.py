@@ -155,6 +155,10 @@ class AllowList:
         self._key = key
         self._origins = tuple(parse_entry(entry) for entry in entries)
 
+    def covers(self, target: Target) -> bool:
+        """Whether an entry covers a target."""
+        return any(origin.covers(target) for origin in self._origins)
+
     def require(self, target: Target) -> AllowedOrigin:
         """The entry that covers a target, the most trusting if several do. Raises RefusedError."""
         found = [origin for origin in self._origins if origin.covers(target)]

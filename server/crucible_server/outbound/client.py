@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 
 import httpcore
@@ -17,6 +17,7 @@ from crucible_server.outbound.allow import SCRIPTS_KEY, AllowList, OpenList
 from crucible_server.outbound.allowance import Allowance, RefusedError
 from crucible_server.outbound.connect import GuardedBackend, Resolver, resolve
 from crucible_server.outbound.request import OutboundRequest, read_request
+from crucible_server.telemetry.place import Fact, client_span, traceparent
 
 _USER_AGENT = "crucible"
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
@@ -27,11 +28,22 @@ _READ_SLACK = 4096
 class HttpClient:
     """Shared by all executions; holds no connection, no cookie and no credential between two requests."""
 
-    def __init__(self, config: HttpConfig, resolver: Resolver = resolve, *, allow_key: str = SCRIPTS_KEY) -> None:
-        """`allow_key` is where the operator writes what may be reached."""
+    def __init__(
+        self,
+        config: HttpConfig,
+        resolver: Resolver = resolve,
+        traced: Iterable[str] = (),
+        *,
+        allow_key: str = SCRIPTS_KEY,
+    ) -> None:
+        """`allow_key` is where the operator writes what may be reached.
+
+        `traced` are the origins that are told which trace a request belongs to, written as in `config.allow`.
+        """
         self._config = config
         self._allow_key = allow_key
         self._allow = AllowList(config.allow, allow_key)
+        self._traced = AllowList(traced)
         self._open = OpenList()
         self._resolver = resolver
         self._slots = asyncio.Semaphore(config.max_concurrent_requests)
@@ -73,6 +85,22 @@ class HttpClient:
     async def _send(
         self, request: OutboundRequest, allowance: Allowance, allow: AllowList
     ) -> tuple[int, dict[str, str], bytes]:
+        facts: dict[str, Fact] = {
+            "http.request.method": request.method,
+            "url.scheme": request.target.scheme,
+            "server.address": request.target.host,
+            "server.port": request.target.port,
+        }
+        with client_span(request.method, facts) as requesting:
+            status, headers, body = await self._exchange(request, allowance, allow)
+            requesting.fact("http.response.status_code", status)
+            if status >= 400:
+                requesting.failed(str(status))
+            return status, headers, body
+
+    async def _exchange(
+        self, request: OutboundRequest, allowance: Allowance, allow: AllowList
+    ) -> tuple[int, dict[str, str], bytes]:
         origin = allow.require(request.target)
         meter = allowance.spend()
         backend = GuardedBackend(request.target, origin, self._resolver, meter, self._allow_key)
@@ -87,6 +115,9 @@ class HttpClient:
             (b"connection", b"close"),
         ]
         own = [(name.encode(), value.encode()) for name, value in request.headers]
+        # Whoever is not listed learns nothing of the operator's traces, and those that are hear the truth.
+        if self._traced.covers(request.target) and (parent := traceparent()):
+            own = [header for header in own if header[0] != b"traceparent"] + [(b"traceparent", parent.encode())]
         names = {name for name, _ in own}
         headers = [header for header in headers if header[0] not in names] + own
         if request.body is not None:

@@ -9,7 +9,7 @@ use crate::frames::v1::{value::Kind, ExecutionError, ListValue, StackFrame, Valu
 use crate::frames::vm::child_frame::Frame;
 use crate::frames::vm::{
     execute_result::Outcome, ChildFrame, CompileResult, ExecuteResult, HostCall, HostReply, Output,
-    ServerFrame,
+    Profile, ServerFrame,
 };
 
 /// Its socket, written to as it likes.
@@ -213,6 +213,18 @@ pub const ATTEMPTS: &[Attempt] = &[
                 outcome: Some(Outcome::Value(text_value("nothing: forged figures"))),
                 operations_count: u64::MAX,
                 memory_bytes: u64::MAX,
+                ..ExecuteResult::default()
+            }))
+        })
+    }),
+    ("result-with-a-profile", |_| {
+        say(|wire| {
+            wire.send(Frame::ExecuteResult(ExecuteResult {
+                profile: Some(Profile {
+                    names: vec!["x".repeat(1 << 20)],
+                    ..Profile::default()
+                }),
+                ..result(text_value("nothing: a profile unasked"))
             }))
         })
     }),
@@ -328,6 +340,7 @@ fn result(value: Value) -> ExecuteResult {
         outcome: Some(Outcome::Value(value)),
         operations_count: 1,
         memory_bytes: 1,
+        ..ExecuteResult::default()
     }
 }
 
@@ -336,6 +349,7 @@ fn error(error: ExecutionError) -> Frame {
         outcome: Some(Outcome::Error(error)),
         operations_count: 1,
         memory_bytes: 1,
+        ..ExecuteResult::default()
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use rune::runtime::{CallFrame, VmError};
+use rune::runtime::{CallFrame, DebugInfo, VmError};
 use rune::termcolor::Buffer;
 use rune::{Sources, Unit, Vm};
 
@@ -170,36 +170,58 @@ fn trace(ip: usize, callers: &[CallFrame]) -> Vec<usize> {
 
 impl Places<'_> {
     fn frames(&self, trace: &[usize]) -> Vec<StackFrame> {
-        let Some(debug) = self.unit.debug_info() else {
-            return Vec::new();
-        };
+        match self.index() {
+            Some(index) => trace.iter().map(|ip| index.frame(*ip)).collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// All places in order; None when the unit does not know them.
+    pub fn index(&self) -> Option<Index<'_>> {
+        let debug = self.unit.debug_info()?;
         let mut functions: Vec<_> = debug.functions_rev.keys().copied().collect();
         functions.sort_unstable();
         let mut instructions: Vec<_> = debug.instructions.keys().copied().collect();
         instructions.sort_unstable();
-        let frame = |ip: &usize| {
-            let function = before(&functions, *ip)
-                .and_then(|start| debug.function_at(start))
-                .map(|(_, signature)| shorten(&signature.path.to_string(), MAX_FUNCTION_BYTES))
-                .filter(|path| !path.contains('$'))
-                .unwrap_or_default();
-            // A stored pointer may lie inside an instruction.
-            let place = before(&instructions, *ip).and_then(|start| {
-                let instruction = debug.instruction_at(start)?;
-                let source = self.sources.get(instruction.source_id)?;
-                let (line, column) =
-                    source.pos_to_utf8_linecol(instruction.span.start.into_usize());
-                Some((source.name().to_owned(), line as u32 + 1, column as u32 + 1))
-            });
-            let (file, line, column) = place.unwrap_or_default();
-            StackFrame {
-                function,
-                file,
-                line,
-                column,
-            }
-        };
-        trace.iter().map(frame).collect()
+        Some(Index {
+            debug,
+            sources: self.sources,
+            functions,
+            instructions,
+        })
+    }
+}
+
+/// Where functions and instructions begin.
+pub struct Index<'a> {
+    debug: &'a DebugInfo,
+    sources: &'a Sources,
+    functions: Vec<usize>,
+    instructions: Vec<usize>,
+}
+
+impl Index<'_> {
+    /// The place of an instruction; what is not known is empty or 0.
+    pub fn frame(&self, ip: usize) -> StackFrame {
+        let function = before(&self.functions, ip)
+            .and_then(|start| self.debug.function_at(start))
+            .map(|(_, signature)| shorten(&signature.path.to_string(), MAX_FUNCTION_BYTES))
+            .filter(|path| !path.contains('$'))
+            .unwrap_or_default();
+        // A stored pointer may lie inside an instruction.
+        let place = before(&self.instructions, ip).and_then(|start| {
+            let instruction = self.debug.instruction_at(start)?;
+            let source = self.sources.get(instruction.source_id)?;
+            let (line, column) = source.pos_to_utf8_linecol(instruction.span.start.into_usize());
+            Some((source.name().to_owned(), line as u32 + 1, column as u32 + 1))
+        });
+        let (file, line, column) = place.unwrap_or_default();
+        StackFrame {
+            function,
+            file,
+            line,
+            column,
+        }
     }
 }
 

@@ -5,7 +5,9 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use rune::runtime::budget;
+use rune::Vm;
 
+use super::profile;
 use crate::child::{self, clock, Limits};
 
 /// The most instructions between two looks at the clock: well below a millisecond of those that are no calls.
@@ -30,6 +32,8 @@ struct Meter {
     /// Instructions that the last slice was meant to have, and the processor time when it began.
     slice: usize,
     slice_began: Duration,
+    /// Granted instructions that a profile has not handed out yet.
+    withheld: usize,
 }
 
 thread_local!(static METER: Cell<Meter> = const {
@@ -42,12 +46,14 @@ thread_local!(static METER: Cell<Meter> = const {
         cpu_before: Duration::ZERO,
         slice: 0,
         slice_began: Duration::ZERO,
+        withheld: 0,
     })
 });
 
 /// Runs `action` within the limits on instructions, memory and native depth, throttled as they say.
 pub fn metered<T>(limits: &Limits, action: impl FnOnce() -> T) -> T {
     let first = FIRST_SLICE.min(limits.max_operations);
+    let is_profiled = profile::is_on();
     let cpu_before = clock::cpu_time();
     METER.set(Meter {
         granted: first,
@@ -58,16 +64,21 @@ pub fn metered<T>(limits: &Limits, action: impl FnOnce() -> T) -> T {
         cpu_before,
         slice: FIRST_SLICE,
         slice_began: cpu_before,
+        withheld: if is_profiled { first } else { 0 },
     });
     budget::set_max_native_depth(limits.native_depth);
-    budget::set_refill(Some(refill));
+    budget::set_refill(Some(if is_profiled { hand_out } else { refill }));
+    let handed_out = if is_profiled { 0 } else { first };
     let result = rune::alloc::limit::with(limits.memory_bytes, || {
-        budget::with(first, || {
+        budget::with(handed_out, || {
             let result = action();
             let mut meter = METER.get();
             meter.peak_memory = limits.memory_bytes - rune::alloc::limit::lowest();
             // What was granted and not used is given back, so that the count stays right.
-            meter.granted -= budget::remaining().min(meter.granted);
+            meter.granted -= budget::remaining()
+                .saturating_add(meter.withheld)
+                .min(meter.granted);
+            meter.withheld = 0;
             METER.set(meter);
             result
         })
@@ -80,7 +91,8 @@ pub fn metered<T>(limits: &Limits, action: impl FnOnce() -> T) -> T {
 
 /// Instructions executed so far by the job of this thread; exact inside of [`metered`] and after it.
 pub fn operations() -> u64 {
-    let granted = METER.get().granted;
+    let meter = METER.get();
+    let granted = meter.granted - meter.withheld;
     match budget::remaining() {
         usize::MAX => granted as u64,
         remaining => granted.saturating_sub(remaining) as u64,
@@ -93,7 +105,25 @@ pub fn peak_memory() -> u64 {
     METER.get().peak_memory as u64
 }
 
-fn refill() -> usize {
+/// One instruction at a time, each counted where it is.
+fn hand_out(vm: &Vm) -> usize {
+    profile::pause();
+    let mut meter = METER.get();
+    if meter.withheld == 0 {
+        let granted = refill(vm);
+        if granted == 0 {
+            return 0;
+        }
+        meter = METER.get();
+        meter.withheld = granted;
+    }
+    meter.withheld -= 1;
+    METER.set(meter);
+    profile::count(vm);
+    1
+}
+
+fn refill(_: &Vm) -> usize {
     if let Some(Err(_)) = child::with(|session| session.flush_if_due()) {
         return 0;
     }

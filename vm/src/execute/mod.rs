@@ -4,6 +4,7 @@ pub mod executor;
 pub mod failure;
 pub mod meter;
 mod outcome;
+mod profile;
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use rune::{ItemBuf, Unit, Value, Vm};
 use crate::child::{self, Fatal, Limits, Preloaded};
 use crate::convert::{self, Refusal};
 use crate::frames::v1::{ExecutionError, ExecutionErrorKind};
-use crate::frames::vm::{execute_result, ExecuteJob, ExecuteResult};
+use crate::frames::vm::{execute_result, ExecuteJob, ExecuteResult, Profile};
 use crate::leave::{self, Left};
 use crate::unit::{self, Function, Loaded};
 use executor::{block_on, Stop};
@@ -36,19 +37,20 @@ pub fn execute(
     job: &ExecuteJob,
     limits: &Limits,
 ) -> ExecuteResult {
-    let outcome = match prepare(job) {
+    let (outcome, profile) = match prepare(job) {
         Ok((loaded, function)) => {
             let names = function.parameters.iter().cloned();
             let arguments = names.zip(job.arguments.iter().cloned()).collect();
             child::with(|session| session.arguments = arguments);
             run(preloaded, mask, job, limits, loaded, &function)
         }
-        Err(error) => execute_result::Outcome::Error(*error),
+        Err(error) => (execute_result::Outcome::Error(*error), None),
     };
     ExecuteResult {
         outcome: Some(outcome),
         operations_count: meter::operations(),
         memory_bytes: meter::peak_memory(),
+        profile,
     }
 }
 
@@ -111,10 +113,13 @@ fn run(
     limits: &Limits,
     loaded: Loaded,
     function: &Function,
-) -> execute_result::Outcome {
+) -> (execute_result::Outcome, Option<Profile>) {
     let runtime = preloaded.runtime(mask);
     let collector = preloaded.collector(mask);
     let unit = Arc::new(loaded.unit);
+    if job.profile {
+        profile::begin();
+    }
     let ended = meter::metered(limits, || {
         let ended = catch_unwind(AssertUnwindSafe(|| {
             call(&runtime, &unit, job, function, limits)
@@ -133,8 +138,9 @@ fn run(
     })
     .flatten();
     let outcome = outcome::report(ended, fatal, limits, &place);
+    let profile = profile::finish(&place);
     leave::behind((unit, loaded.sources, runtime));
-    outcome
+    (outcome, profile)
 }
 
 fn call(

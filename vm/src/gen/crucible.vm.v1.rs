@@ -437,6 +437,9 @@ pub struct ExecuteJob {
     /// For people: the name of the main file.
     #[prost(string, tag = "4")]
     pub file_name: ::prost::alloc::string::String,
+    /// Whether the result tells what each line cost. Says nothing to the script; the run is slower.
+    #[prost(bool, tag = "5")]
+    pub profile: bool,
 }
 /// The outcome of a host call.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -567,6 +570,9 @@ pub struct ExecuteResult {
     /// The most memory the script's values took at once, in bytes.
     #[prost(uint64, tag = "4")]
     pub memory_bytes: u64,
+    /// What each line cost; only when it was asked for.
+    #[prost(message, optional, tag = "5")]
+    pub profile: ::core::option::Option<Profile>,
     /// How it ended.
     #[prost(oneof = "execute_result::Outcome", tags = "1, 2")]
     pub outcome: ::core::option::Option<execute_result::Outcome>,
@@ -583,6 +589,45 @@ pub mod execute_result {
         #[prost(message, tag = "2")]
         Error(super::super::super::v1::ExecutionError),
     }
+}
+/// What the lines of a script cost in one run. Its times are measured, not virtual: they alone differ from run to run.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Profile {
+    /// Names of functions and files.
+    #[prost(string, repeated, tag = "1")]
+    pub names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Lines of functions.
+    #[prost(message, repeated, tag = "2")]
+    pub places: ::prost::alloc::vec::Vec<ProfilePlace>,
+    /// Costs, the largest first; at most 2000. The instructions of all add up to those of the run.
+    #[prost(message, repeated, tag = "3")]
+    pub samples: ::prost::alloc::vec::Vec<ProfileSample>,
+}
+/// One line of a function.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProfilePlace {
+    /// The function's path: an index of `names`.
+    #[prost(uint32, tag = "1")]
+    pub function: u32,
+    /// The file: an index of `names`.
+    #[prost(uint32, tag = "2")]
+    pub file: u32,
+    /// The line, counted from 1; 0 when it is not known.
+    #[prost(uint32, tag = "3")]
+    pub line: u32,
+}
+/// What one line cost, called in one way.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProfileSample {
+    /// The line and the lines that called it, innermost first: indices of `places`, at least 1 and at most 33.
+    #[prost(uint32, repeated, tag = "1")]
+    pub places: ::prost::alloc::vec::Vec<u32>,
+    /// Instructions of the virtual machine.
+    #[prost(uint64, tag = "2")]
+    pub instructions: u64,
+    /// Time in nanoseconds by the wall clock, native functions and waiting included.
+    #[prost(uint64, tag = "3")]
+    pub time_ns: u64,
 }
 /// From the server. There is no message to kill a child (the server holds its pidfd) nor to stop the zygote (closing the
 /// socket does).

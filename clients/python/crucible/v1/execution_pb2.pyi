@@ -33,7 +33,7 @@ EXECUTION_STATE_CANCELLED: ExecutionState
 EXECUTION_STATE_INTERRUPTED: ExecutionState
 
 class ExecutionContext(_message.Message):
-    __slots__ = ("execution_id", "script_id", "script_name", "source", "function", "arguments", "arguments_json", "environment", "working_directory", "security_context", "timeout", "available_tools", "user_context", "limits", "detached", "seed")
+    __slots__ = ("execution_id", "script_id", "script_name", "source", "function", "arguments", "arguments_json", "environment", "working_directory", "security_context", "timeout", "available_tools", "user_context", "limits", "detached", "seed", "profile")
     class ArgumentsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -64,6 +64,7 @@ class ExecutionContext(_message.Message):
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     DETACHED_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
     execution_id: str
     script_id: str
     script_name: str
@@ -80,7 +81,8 @@ class ExecutionContext(_message.Message):
     limits: _security_pb2.ResourceLimits
     detached: bool
     seed: bytes
-    def __init__(self, execution_id: _Optional[str] = ..., script_id: _Optional[str] = ..., script_name: _Optional[str] = ..., source: _Optional[_Union[_script_pb2.ScriptSource, _Mapping]] = ..., function: _Optional[str] = ..., arguments: _Optional[_Mapping[str, _value_pb2.Value]] = ..., arguments_json: _Optional[str] = ..., environment: _Optional[_Mapping[str, str]] = ..., working_directory: _Optional[str] = ..., security_context: _Optional[_Union[_security_pb2.SecurityContext, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., available_tools: _Optional[_Iterable[str]] = ..., user_context: _Optional[_Union[UserContext, _Mapping]] = ..., limits: _Optional[_Union[_security_pb2.ResourceLimits, _Mapping]] = ..., detached: _Optional[bool] = ..., seed: _Optional[bytes] = ...) -> None: ...
+    profile: bool
+    def __init__(self, execution_id: _Optional[str] = ..., script_id: _Optional[str] = ..., script_name: _Optional[str] = ..., source: _Optional[_Union[_script_pb2.ScriptSource, _Mapping]] = ..., function: _Optional[str] = ..., arguments: _Optional[_Mapping[str, _value_pb2.Value]] = ..., arguments_json: _Optional[str] = ..., environment: _Optional[_Mapping[str, str]] = ..., working_directory: _Optional[str] = ..., security_context: _Optional[_Union[_security_pb2.SecurityContext, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., available_tools: _Optional[_Iterable[str]] = ..., user_context: _Optional[_Union[UserContext, _Mapping]] = ..., limits: _Optional[_Union[_security_pb2.ResourceLimits, _Mapping]] = ..., detached: _Optional[bool] = ..., seed: _Optional[bytes] = ..., profile: _Optional[bool] = ...) -> None: ...
 
 class UserContext(_message.Message):
     __slots__ = ("preferences", "settings")
@@ -105,7 +107,7 @@ class UserContext(_message.Message):
     def __init__(self, preferences: _Optional[_Mapping[str, _value_pb2.Value]] = ..., settings: _Optional[_Mapping[str, _value_pb2.Value]] = ...) -> None: ...
 
 class ExecutionResult(_message.Message):
-    __slots__ = ("execution_id", "script_id", "return_value", "stdout", "stderr", "execution_time", "success", "error", "resource_usage", "metadata", "stdout_bytes", "stderr_bytes", "stdout_truncated", "stderr_truncated", "return_json")
+    __slots__ = ("execution_id", "script_id", "return_value", "stdout", "stderr", "execution_time", "success", "error", "resource_usage", "metadata", "stdout_bytes", "stderr_bytes", "stdout_truncated", "stderr_truncated", "return_json", "profile")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -128,6 +130,7 @@ class ExecutionResult(_message.Message):
     STDOUT_TRUNCATED_FIELD_NUMBER: _ClassVar[int]
     STDERR_TRUNCATED_FIELD_NUMBER: _ClassVar[int]
     RETURN_JSON_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
     execution_id: str
     script_id: str
     return_value: _value_pb2.Value
@@ -143,7 +146,8 @@ class ExecutionResult(_message.Message):
     stdout_truncated: bool
     stderr_truncated: bool
     return_json: str
-    def __init__(self, execution_id: _Optional[str] = ..., script_id: _Optional[str] = ..., return_value: _Optional[_Union[_value_pb2.Value, _Mapping]] = ..., stdout: _Optional[str] = ..., stderr: _Optional[str] = ..., execution_time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., success: _Optional[bool] = ..., error: _Optional[_Union[_error_pb2.ExecutionError, _Mapping]] = ..., resource_usage: _Optional[_Union[_security_pb2.ResourceUsage, _Mapping]] = ..., metadata: _Optional[_Mapping[str, _value_pb2.Value]] = ..., stdout_bytes: _Optional[int] = ..., stderr_bytes: _Optional[int] = ..., stdout_truncated: _Optional[bool] = ..., stderr_truncated: _Optional[bool] = ..., return_json: _Optional[str] = ...) -> None: ...
+    profile: bytes
+    def __init__(self, execution_id: _Optional[str] = ..., script_id: _Optional[str] = ..., return_value: _Optional[_Union[_value_pb2.Value, _Mapping]] = ..., stdout: _Optional[str] = ..., stderr: _Optional[str] = ..., execution_time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., success: _Optional[bool] = ..., error: _Optional[_Union[_error_pb2.ExecutionError, _Mapping]] = ..., resource_usage: _Optional[_Union[_security_pb2.ResourceUsage, _Mapping]] = ..., metadata: _Optional[_Mapping[str, _value_pb2.Value]] = ..., stdout_bytes: _Optional[int] = ..., stderr_bytes: _Optional[int] = ..., stdout_truncated: _Optional[bool] = ..., stderr_truncated: _Optional[bool] = ..., return_json: _Optional[str] = ..., profile: _Optional[bytes] = ...) -> None: ...
 
 class ExecutionChunk(_message.Message):
     __slots__ = ("execution_id", "sequence", "stdout", "stderr", "complete", "error")

@@ -38,6 +38,7 @@ def run_script(
     working_directory: str | None,
     server: str | None,
     detach: bool,
+    profile: Path | None,
     as_json: bool,
 ) -> bool:
     """Runs it; whether it succeeded, or with `detach` was started. Raises CommandError when it could not be run."""
@@ -49,10 +50,11 @@ def run_script(
         timeout=duration(timeout) if timeout else None,
         detached=detach,
         working_directory=_place(working_directory, server),
+        profile=profile is not None,
     )
     with Spinner(enabled=not as_json) as spinner:
         output = JsonOutput() if as_json else TextOutput(spinner)
-        return complete(_run(read_source(file), context, output, spinner, server))
+        return complete(_run(read_source(file), context, output, spinner, server, profile))
 
 
 def _place(folder: str | None, server: str | None) -> str:
@@ -66,6 +68,7 @@ async def _run(
     output: TextOutput | JsonOutput,
     spinner: Spinner,
     server: str | None,
+    profile: Path | None,
 ) -> bool:
     spinner.show("connecting" if server else "starting a server")
     level = context.security_context.security_level
@@ -95,8 +98,22 @@ async def _run(
         finally:
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
+        if profile is not None:
+            _keep_profile(result, profile)
         output.end(result)
         return result.success
+
+
+def _keep_profile(result: Result, file: Path) -> None:
+    if not result.profile:
+        emit(sys.stderr, "warning: there is no profile: the interpreter was killed before it could tell\n")
+        return
+    try:
+        file.write_bytes(result.profile)
+    except OSError as error:
+        raise CommandError(Exit.USAGE, f"the profile cannot be written to {file}: {error.strerror}") from None
+    # JSON has no place for it, and the file has it.
+    result.ClearField("profile")
 
 
 async def _show_state(client: AsyncClient, execution_id: str, spinner: Spinner) -> None:

@@ -7,6 +7,7 @@ mod files;
 mod host_calls;
 mod modules;
 mod output;
+mod profile;
 mod scripts;
 mod values;
 

@@ -88,16 +88,18 @@ class CompileJob(_message.Message):
     def __init__(self, source: _Optional[_Union[_script_pb2.ScriptSource, _Mapping]] = ...) -> None: ...
 
 class ExecuteJob(_message.Message):
-    __slots__ = ("unit", "function", "arguments", "file_name")
+    __slots__ = ("unit", "function", "arguments", "file_name", "profile")
     UNIT_FIELD_NUMBER: _ClassVar[int]
     FUNCTION_FIELD_NUMBER: _ClassVar[int]
     ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
     FILE_NAME_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
     unit: bytes
     function: str
     arguments: _containers.RepeatedCompositeFieldContainer[_value_pb2.Value]
     file_name: str
-    def __init__(self, unit: _Optional[bytes] = ..., function: _Optional[str] = ..., arguments: _Optional[_Iterable[_Union[_value_pb2.Value, _Mapping]]] = ..., file_name: _Optional[str] = ...) -> None: ...
+    profile: bool
+    def __init__(self, unit: _Optional[bytes] = ..., function: _Optional[str] = ..., arguments: _Optional[_Iterable[_Union[_value_pb2.Value, _Mapping]]] = ..., file_name: _Optional[str] = ..., profile: _Optional[bool] = ...) -> None: ...
 
 class HostReply(_message.Message):
     __slots__ = ("call_id", "time_ns", "value", "error")
@@ -176,13 +178,45 @@ class CompileResult(_message.Message):
     def __init__(self, unit: _Optional[bytes] = ..., diagnostics: _Optional[_Iterable[_Union[_script_pb2.Diagnostic, _Mapping]]] = ..., rendered: _Optional[str] = ..., functions: _Optional[_Iterable[_Union[_script_pb2.FunctionInfo, _Mapping]]] = ..., modules: _Optional[_Iterable[str]] = ..., compile_time_us: _Optional[int] = ...) -> None: ...
 
 class ExecuteResult(_message.Message):
-    __slots__ = ("value", "error", "operations_count", "memory_bytes")
+    __slots__ = ("value", "error", "operations_count", "memory_bytes", "profile")
     VALUE_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     OPERATIONS_COUNT_FIELD_NUMBER: _ClassVar[int]
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
     value: _value_pb2.Value
     error: _error_pb2.ExecutionError
     operations_count: int
     memory_bytes: int
-    def __init__(self, value: _Optional[_Union[_value_pb2.Value, _Mapping]] = ..., error: _Optional[_Union[_error_pb2.ExecutionError, _Mapping]] = ..., operations_count: _Optional[int] = ..., memory_bytes: _Optional[int] = ...) -> None: ...
+    profile: Profile
+    def __init__(self, value: _Optional[_Union[_value_pb2.Value, _Mapping]] = ..., error: _Optional[_Union[_error_pb2.ExecutionError, _Mapping]] = ..., operations_count: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., profile: _Optional[_Union[Profile, _Mapping]] = ...) -> None: ...
+
+class Profile(_message.Message):
+    __slots__ = ("names", "places", "samples")
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    PLACES_FIELD_NUMBER: _ClassVar[int]
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    names: _containers.RepeatedScalarFieldContainer[str]
+    places: _containers.RepeatedCompositeFieldContainer[ProfilePlace]
+    samples: _containers.RepeatedCompositeFieldContainer[ProfileSample]
+    def __init__(self, names: _Optional[_Iterable[str]] = ..., places: _Optional[_Iterable[_Union[ProfilePlace, _Mapping]]] = ..., samples: _Optional[_Iterable[_Union[ProfileSample, _Mapping]]] = ...) -> None: ...
+
+class ProfilePlace(_message.Message):
+    __slots__ = ("function", "file", "line")
+    FUNCTION_FIELD_NUMBER: _ClassVar[int]
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    LINE_FIELD_NUMBER: _ClassVar[int]
+    function: int
+    file: int
+    line: int
+    def __init__(self, function: _Optional[int] = ..., file: _Optional[int] = ..., line: _Optional[int] = ...) -> None: ...
+
+class ProfileSample(_message.Message):
+    __slots__ = ("places", "instructions", "time_ns")
+    PLACES_FIELD_NUMBER: _ClassVar[int]
+    INSTRUCTIONS_FIELD_NUMBER: _ClassVar[int]
+    TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    places: _containers.RepeatedScalarFieldContainer[int]
+    instructions: int
+    time_ns: int
+    def __init__(self, places: _Optional[_Iterable[int]] = ..., instructions: _Optional[int] = ..., time_ns: _Optional[int] = ...) -> None: ...

@@ -68,7 +68,8 @@ export type Event = Message<"crucible.v1.Event"> & {
   source: string;
 
   /**
-   * The trace to which it belongs, 32 hexadecimal digits; empty when the call that caused it had none.
+   * The trace to which it belongs, 32 hexadecimal digits; empty when no call caused it. A call without `traceparent`
+   * gets one of its own.
    *
    * @generated from field: string trace_id = 6;
    */

@@ -1,0 +1,1 @@
+"""Metrics and traces of the server, for OpenTelemetry and Prometheus; off unless configured."""
