@@ -27,9 +27,9 @@ from pydantic_settings import (
     InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
 
+from .discovery import DiscoveryConfig, HealthCheckConfig
 from .http import HttpConfig
 from .quantities import Bytes, Seconds
 
@@ -38,8 +38,8 @@ MEMORY_BOUNDS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limi
 """Where control groups of version 2 and 1 say how much memory they grant."""
 _KEY = re.compile(r"[0-9A-Fa-f]{64}")
 
-toml_file: ContextVar[Path | None] = ContextVar("toml_file", default=None)
-"""The file that ServerConfig reads; `load_config` sets it."""
+arguments_only: ContextVar[bool] = ContextVar("arguments_only", default=False)
+"""Whether ServerConfig leaves the environment alone; set by whoever has read all layers itself."""
 
 
 def _lower(value: Any) -> Any:
@@ -91,6 +91,8 @@ class ScriptEngineConfig(BaseModel):
     """For requests that name none."""
     resource_limits: ResourceLimitsConfig = ResourceLimitsConfig()
     http: HttpConfig = HttpConfig()
+    discovery: DiscoveryConfig = DiscoveryConfig()
+    health_check: HealthCheckConfig = HealthCheckConfig()
 
     @field_validator("max_cache_size")
     @classmethod
@@ -124,6 +126,12 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0))
 
 
+def interpreter_variable() -> dict[str, Any]:
+    """What CRUCIBLE_VM sets."""
+    path = os.environ.get("CRUCIBLE_VM")
+    return {"vm_path": path} if path else {}
+
+
 def machine_memory() -> int:
     """Bytes that this machine has, or less when a control group bounds this process."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -138,7 +146,7 @@ class ServerConfig(BaseSettings):
     """The server: where it listens, where it keeps things, how much it runs at once.
 
     Values come from arguments, then environment variables `CRUCIBLE_*` (`__` between nested names), then the
-    TOML file, then the defaults.
+    defaults. `load` adds the file.
     """
 
     model_config = SettingsConfigDict(
@@ -202,13 +210,10 @@ class ServerConfig(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, environment, file."""
-        sources = [init_settings, env_settings]
-        if vm := os.environ.get("CRUCIBLE_VM"):
-            sources.append(InitSettingsSource(settings_cls, {"vm_path": vm}))
-        if file := toml_file.get():
-            sources.append(TomlConfigSettingsSource(settings_cls, file))
-        return tuple(sources)
+        """Arguments, environment."""
+        if arguments_only.get():
+            return (init_settings,)
+        return init_settings, env_settings, InitSettingsSource(settings_cls, interpreter_variable())
 
     @field_validator("listen")
     @classmethod
