@@ -60,6 +60,11 @@ const (
 	ErrorKind_ERROR_KIND_UNIMPLEMENTED ErrorKind = 15
 	// The execution has not ended, so that it cannot be deleted. FAILED_PRECONDITION.
 	ErrorKind_ERROR_KIND_EXECUTION_UNFINISHED ErrorKind = 16
+	// What was to be changed has another version than the caller has seen. ABORTED, with `expected_version` and
+	// `current_version` in the metadata.
+	ErrorKind_ERROR_KIND_VERSION_CONFLICT ErrorKind = 30
+	// There is no such version of the configuration. NOT_FOUND.
+	ErrorKind_ERROR_KIND_REVISION_NOT_FOUND ErrorKind = 31
 )
 
 // Enum value maps for ErrorKind.
@@ -82,6 +87,8 @@ var (
 		14: "ERROR_KIND_UNAVAILABLE",
 		15: "ERROR_KIND_UNIMPLEMENTED",
 		16: "ERROR_KIND_EXECUTION_UNFINISHED",
+		30: "ERROR_KIND_VERSION_CONFLICT",
+		31: "ERROR_KIND_REVISION_NOT_FOUND",
 	}
 	ErrorKind_value = map[string]int32{
 		"ERROR_KIND_UNSPECIFIED":          0,
@@ -101,6 +108,8 @@ var (
 		"ERROR_KIND_UNAVAILABLE":          14,
 		"ERROR_KIND_UNIMPLEMENTED":        15,
 		"ERROR_KIND_EXECUTION_UNFINISHED": 16,
+		"ERROR_KIND_VERSION_CONFLICT":     30,
+		"ERROR_KIND_REVISION_NOT_FOUND":   31,
 	}
 )
 
@@ -477,7 +486,7 @@ const file_crucible_v1_error_proto_rawDesc = "" +
 	"\bfunction\x18\x01 \x01(\tR\bfunction\x12\x12\n" +
 	"\x04file\x18\x02 \x01(\tR\x04file\x12\x12\n" +
 	"\x04line\x18\x03 \x01(\rR\x04line\x12\x16\n" +
-	"\x06column\x18\x04 \x01(\rR\x06column*\xb1\x04\n" +
+	"\x06column\x18\x04 \x01(\rR\x06column*\xf5\x04\n" +
 	"\tErrorKind\x12\x1a\n" +
 	"\x16ERROR_KIND_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_KIND_EXECUTION_ERROR\x10\x01\x12 \n" +
@@ -496,7 +505,9 @@ const file_crucible_v1_error_proto_rawDesc = "" +
 	"\x1bERROR_KIND_EXECUTION_EXISTS\x10\r\x12\x1a\n" +
 	"\x16ERROR_KIND_UNAVAILABLE\x10\x0e\x12\x1c\n" +
 	"\x18ERROR_KIND_UNIMPLEMENTED\x10\x0f\x12#\n" +
-	"\x1fERROR_KIND_EXECUTION_UNFINISHED\x10\x10*\xad\x06\n" +
+	"\x1fERROR_KIND_EXECUTION_UNFINISHED\x10\x10\x12\x1f\n" +
+	"\x1bERROR_KIND_VERSION_CONFLICT\x10\x1e\x12!\n" +
+	"\x1dERROR_KIND_REVISION_NOT_FOUND\x10\x1f*\xad\x06\n" +
 	"\x12ExecutionErrorKind\x12$\n" +
 	" EXECUTION_ERROR_KIND_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cEXECUTION_ERROR_KIND_RUNTIME\x10\x01\x12\x1e\n" +

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from crucible_server.cli import executions, scripts, store
+from crucible_server.cli import config, executions, scripts, store
 from crucible_server.cli.check import check
 from crucible_server.cli.compile import compile_
 from crucible_server.cli.doctor import doctor
@@ -29,5 +29,6 @@ app.command("compile")(compile_)
 app.add_typer(scripts.app, name="scripts")
 app.add_typer(executions.app, name="executions")
 app.add_typer(store.app, name="store")
+app.add_typer(config.app, name="config")
 for command in (health, metrics, doctor, version):
     app.command()(command)

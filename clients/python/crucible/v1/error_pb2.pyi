@@ -27,6 +27,8 @@ class ErrorKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_KIND_UNAVAILABLE: _ClassVar[ErrorKind]
     ERROR_KIND_UNIMPLEMENTED: _ClassVar[ErrorKind]
     ERROR_KIND_EXECUTION_UNFINISHED: _ClassVar[ErrorKind]
+    ERROR_KIND_VERSION_CONFLICT: _ClassVar[ErrorKind]
+    ERROR_KIND_REVISION_NOT_FOUND: _ClassVar[ErrorKind]
 
 class ExecutionErrorKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -67,6 +69,8 @@ ERROR_KIND_EXECUTION_EXISTS: ErrorKind
 ERROR_KIND_UNAVAILABLE: ErrorKind
 ERROR_KIND_UNIMPLEMENTED: ErrorKind
 ERROR_KIND_EXECUTION_UNFINISHED: ErrorKind
+ERROR_KIND_VERSION_CONFLICT: ErrorKind
+ERROR_KIND_REVISION_NOT_FOUND: ErrorKind
 EXECUTION_ERROR_KIND_UNSPECIFIED: ExecutionErrorKind
 EXECUTION_ERROR_KIND_RUNTIME: ExecutionErrorKind
 EXECUTION_ERROR_KIND_PANIC: ExecutionErrorKind

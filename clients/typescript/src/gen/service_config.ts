@@ -5,6 +5,9 @@ export const serviceConfig = {
       "name": [
         {
           "service": "crucible.v1.ScriptService"
+        },
+        {
+          "service": "crucible.v1.ConfigService"
         }
       ],
       "retryPolicy": {
