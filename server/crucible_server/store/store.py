@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from .configurations import ConfigStore
 from .executions import ExecutionStore
 from .scripts import ScriptStore
 
 
-class Store(ScriptStore, ExecutionStore):
-    """Scripts, names, byte code, executions and output in one database.
+class Store(ScriptStore, ExecutionStore, ConfigStore):
+    """Scripts, names, byte code, executions, output and changes of the configuration in one database.
 
     Every awaited write is committed when it returns: it survives a killed server, and with `synchronous` FULL
     a power loss as well. Cancelling a caller does not take its write back. All methods raise StoreError. Used
