@@ -4,7 +4,7 @@ from .discovery import DiscoveryConfig, HealthCheckConfig
 from .effects import Effect
 from .http import HttpConfig
 from .keys import Key, all_keys, shown, value_at
-from .load import Layer, Loaded, Origin, Sources, load, load_config
+from .load import Layer, Loaded, Origin, Overlay, Sources, load, load_config
 from .models import ResourceLimitsConfig, ScriptEngineConfig, ServerConfig
 from .problems import ConfigError, Problem
 
@@ -18,6 +18,7 @@ __all__ = [
     "Layer",
     "Loaded",
     "Origin",
+    "Overlay",
     "Problem",
     "ResourceLimitsConfig",
     "ScriptEngineConfig",

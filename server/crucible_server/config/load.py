@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource, SettingsError
 
 from . import positions, problems, secrets
+from .effects import Effect
 from .keys import all_keys, value_at
 from .models import ServerConfig, arguments_only, interpreter_variable
 from .problems import ConfigError, Problem
@@ -53,9 +54,6 @@ class Sources:
 
     file: Path | None = None
     flags: Mapping[str, Any] = field(default_factory=dict)
-    overlay: Mapping[str, Any] = field(default_factory=dict)
-    """What calls of ConfigService have set: values by key with dots."""
-    overlay_version: int = 0
 
     @classmethod
     def fixed(cls, config: ServerConfig) -> Sources:
@@ -67,17 +65,44 @@ class Sources:
 
 
 @dataclass(frozen=True, slots=True)
+class Overlay:
+    """What calls of ConfigService have set."""
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """By key with dots."""
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
     """A valid configuration and where its values come from."""
 
     config: ServerConfig
     origins: Mapping[str, Origin]
     """By key with dots."""
-    sources: Sources
     watched: tuple[Path, ...]
     """The files that it was read from."""
     raw: Mapping[str, Any] = field(repr=False)
     """All layers in one, as they were read."""
+    layers: Layers = field(repr=False)
+
+    def with_overlay(self, overlay: Overlay) -> Loaded:
+        """The same with something else set by calls; nothing is read again. Raises ConfigError."""
+        return self.layers.under(overlay)
+
+    def pinned(self, running: ServerConfig) -> ServerConfig:
+        """This configuration as far as it can hold without a restart; the rest is as it runs. Raises ConfigError."""
+        raw = dict(self.raw)
+        for key in all_keys(ServerConfig):
+            if key.effect is not Effect.LIVE:
+                put(raw, key.parts, value_at(running, key))
+        try:
+            return validate(raw)
+        except ValidationError as error:
+            found = self.layers.problems_of(error, {})
+            raise ConfigError(
+                [replace(each, message=f"{each.message} (it goes with a key that needs a restart)") for each in found]
+            ) from error
 
 
 def load_config(path: Path | None, overrides: Mapping[str, Any]) -> ServerConfig:
@@ -88,43 +113,80 @@ def load_config(path: Path | None, overrides: Mapping[str, Any]) -> ServerConfig
     return load(Sources(path, overrides)).config
 
 
-def load(sources: Sources) -> Loaded:
+def load(sources: Sources, overlay: Overlay | None = None) -> Loaded:
     """The configuration of all layers, and where each value comes from. Raises ConfigError."""
-    found = _misspelt_variables()
-    file = _File(sources.file)
-    found += file.problems
-    try:
-        environment = _environment()
-    except SettingsError as error:
-        cause = f" ({error.__cause__})" if error.__cause__ else ""
-        found.append(Problem(f"{error}{cause}"))
-    if found:
-        raise ConfigError(found)
-    overlay: dict[str, Any] = {}
-    for key, value in sources.overlay.items():
-        put(overlay, key.split("."), value)
-    layers: tuple[tuple[Layer, Mapping[str, Any]], ...] = (
-        (Layer.FILE, file.content),
-        (Layer.ENVIRONMENT, environment),
-        (Layer.FLAG, sources.flags),
-        (Layer.SERVICE, overlay),
-    )
-    raw: dict[str, Any] = {}
-    for _, layer in layers:
-        _merge(raw, layer)
+    return Layers(sources).under(overlay or Overlay())
 
-    def origin(parts: tuple[str, ...]) -> Origin:
-        for name, layer in reversed(layers):
+
+class Layers:
+    """What was read from file, environment and flags."""
+
+    def __init__(self, sources: Sources) -> None:
+        """Reads them. Raises ConfigError."""
+        found = _misspelt_variables()
+        self._file = _File(sources.file)
+        found += self._file.problems
+        try:
+            environment = _environment()
+        except SettingsError as error:
+            cause = f" ({error.__cause__})" if error.__cause__ else ""
+            found.append(Problem(f"{error}{cause}"))
+        if found:
+            raise ConfigError(found)
+        self._below = (
+            (Layer.FILE, self._file.content),
+            (Layer.ENVIRONMENT, environment),
+            (Layer.FLAG, sources.flags),
+        )
+
+    def under(self, overlay: Overlay) -> Loaded:
+        """The configuration of these layers and of one above them. Raises ConfigError."""
+        tree: dict[str, Any] = {}
+        for key, value in overlay.values.items():
+            put(tree, key.split("."), value)
+        raw: dict[str, Any] = {}
+        for _, layer in self._below:
+            _merge(raw, layer)
+        _merge(raw, tree)
+        try:
+            config = validate(raw)
+        except ValidationError as error:
+            raise ConfigError(self.problems_of(error, tree, overlay.version)) from error
+        origins = {key.path: self._origin(key.parts, tree, overlay.version) for key in all_keys(ServerConfig)}
+        return Loaded(config, origins, self._file.watched, raw, self)
+
+    def problems_of(self, error: ValidationError, tree: Mapping[str, Any], version: int = 0) -> list[Problem]:
+        """What the validation says, with where each value came from."""
+        found = []
+        for entry in error.errors(include_url=False):
+            # Defaults made from another value say only that this one, reported already, is not valid.
+            if entry["type"] == "default_factory_not_called":
+                continue
+            parts = tuple(str(part) for part in entry["loc"])
+            where = self._origin(parts, tree, version)
+            # A flag is known to whoever wrote it a moment ago.
+            name = {Layer.FILE: str(self._file.path), Layer.ENVIRONMENT: where.detail}.get(where.layer, "")
+            if where.layer is Layer.SERVICE:
+                name = "set by ConfigService"
+            line = self._file.line(parts) if where.layer is Layer.FILE else None
+            found.append(problems.of_entry(ServerConfig, dict(entry), name, line))
+        return found
+
+    def _origin(self, parts: tuple[str, ...], tree: Mapping[str, Any], version: int) -> Origin:
+        if _has(tree, parts):
+            return Origin(Layer.SERVICE, f"version {version}")
+        for name, layer in reversed(self._below):
             if _has(layer, parts):
-                return Origin(name, _detail(name, parts, file, sources))
+                return Origin(name, self._detail(name, parts))
         return Origin(Layer.DEFAULT)
 
-    try:
-        config = validate(raw)
-    except ValidationError as error:
-        raise ConfigError(list(_of_validation(error, origin, file))) from error
-    origins = {key.path: origin(key.parts) for key in all_keys(ServerConfig)}
-    return Loaded(config, origins, sources, file.watched, raw)
+    def _detail(self, layer: Layer, parts: tuple[str, ...]) -> str:
+        if layer is Layer.FILE:
+            line = self._file.line(parts)
+            return f"{self._file.path}:{line}" if line else str(self._file.path)
+        if layer is Layer.ENVIRONMENT:
+            return _variable(parts)
+        return "--" + "-".join(parts).replace("_", "-")
 
 
 def validate(raw: Mapping[str, Any]) -> ServerConfig:
@@ -211,41 +273,12 @@ def _has(layer: Mapping[str, Any], parts: tuple[str, ...]) -> bool:
     return True
 
 
-def _detail(layer: Layer, parts: tuple[str, ...], file: _File, sources: Sources) -> str:
-    match layer:
-        case Layer.FILE:
-            line = file.line(parts)
-            return f"{file.path}:{line}" if line else str(file.path)
-        case Layer.ENVIRONMENT:
-            return _variable(parts)
-        case Layer.FLAG:
-            return "--" + "-".join(parts).replace("_", "-")
-        case Layer.SERVICE:
-            return f"version {sources.overlay_version}"
-    return ""
-
-
 def _variable(parts: tuple[str, ...]) -> str:
     present = {name.upper(): name for name in os.environ}
     for length in range(len(parts), 0, -1):
         if (name := present.get(_PREFIX + "__".join(parts[:length]).upper())) is not None:
             return name
     return "CRUCIBLE_VM" if parts == ("vm_path",) else _PREFIX + "__".join(parts).upper()
-
-
-def _of_validation(error: ValidationError, origin: Any, file: _File) -> Iterator[Problem]:
-    for entry in error.errors(include_url=False):
-        # Defaults made from another value say only that this one, reported already, is not valid.
-        if entry["type"] == "default_factory_not_called":
-            continue
-        parts = tuple(str(part) for part in entry["loc"])
-        where: Origin = origin(parts)
-        # A flag is known to whoever wrote it a moment ago.
-        name = {Layer.FILE: str(file.path), Layer.ENVIRONMENT: where.detail}.get(where.layer, "")
-        if where.layer is Layer.SERVICE:
-            name = f"set by ConfigService, {where.detail}"
-        line = file.line(parts) if where.layer is Layer.FILE else None
-        yield problems.of_entry(ServerConfig, dict(entry), name, line)
 
 
 def _misspelt_variables() -> list[Problem]:

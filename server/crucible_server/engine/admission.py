@@ -89,6 +89,18 @@ class Admission:
             self._queue.append(ticket)
         return ticket
 
+    @property
+    def max_queue(self) -> int:
+        """Tickets that may wait."""
+        return self._max_queue
+
+    def resize(self, total: int, max_queue: int, memory: int | None = None) -> None:
+        """Other bounds from now on; what runs or waits already keeps its place."""
+        self._total = total
+        self._max_queue = max_queue
+        self._memory = memory
+        self._advance()
+
     def leave(self, ticket: Ticket) -> None:
         """Gives a ticket back, whether its turn had come or not, and lets the next ones run."""
         if not ticket.running:
@@ -115,7 +127,10 @@ class Admission:
         return min(max(seconds, _MIN_RETRY_SECONDS), _MAX_RETRY_SECONDS)
 
     def _fits(self, ticket: Ticket) -> bool:
-        return self._memory is None or self.reserved_bytes + ticket.memory <= self._memory
+        if self._memory is None or self.reserved_bytes + ticket.memory <= self._memory:
+            return True
+        # One that was let in when there was to be more would wait for ever.
+        return ticket.memory > self._memory and self.reserved_bytes == 0
 
     def _within_limit(self, ticket: Ticket) -> bool:
         return ticket.limit is None or self._running.get(ticket.principal, 0) < ticket.limit

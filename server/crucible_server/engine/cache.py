@@ -82,6 +82,15 @@ class UnitCache:
             self.bytes -= len(old.unit)
         self._entries[unit.unit_key] = unit
         self.bytes += size
+        self._evict()
+
+    def resize(self, max_entries: int, max_bytes: int) -> None:
+        """Other bounds from now on; evicts what no longer fits."""
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._evict()
+
+    def _evict(self) -> None:
         while len(self._entries) > self._max_entries or self.bytes > self._max_bytes:
             _, evicted = self._entries.popitem(last=False)
             self.bytes -= len(evicted.unit)

@@ -87,11 +87,11 @@ class Engine:
             load=lambda: len(self._live),
         )
         cache = UnitCache(settings.cache_entries, settings.cache_bytes)
-        most = _COMPILERS_PER_PROCESSOR * len(os.sched_getaffinity(0))
-        compilers = Admission("compilers", most, settings.max_queued_executions)
+        self._max_compilers = _COMPILERS_PER_PROCESSOR * len(os.sched_getaffinity(0))
+        self.compilers = Admission("compilers", self._max_compilers, settings.max_queued_executions)
         self.crashes = CrashLimit(settings.max_crashes_per_minute)
         self.scripts = Scripts(
-            self.interpreter, compilers, self.crashes, store, seal, cache, is_caching=settings.is_caching
+            self.interpreter, self.compilers, self.crashes, store, seal, cache, is_caching=settings.is_caching
         )
         self.catalog = Catalog(store, self.scripts)
         self.admission = Admission(
@@ -118,6 +118,20 @@ class Engine:
     def active(self) -> int:
         """Executions that live, queued ones included."""
         return len(self._live)
+
+    def apply(self, settings: EngineSettings) -> None:
+        """Takes up what can change while it runs; what has begun keeps what it began with."""
+        self._settings = settings
+        self.scripts.is_caching = settings.is_caching
+        self.scripts.cache.resize(settings.cache_entries, settings.cache_bytes)
+        self.compilers.resize(self._max_compilers, settings.max_queued_executions)
+        self.admission.resize(
+            settings.max_concurrent_executions, settings.max_queued_executions, settings.max_executions_memory
+        )
+        self.crashes.resize(settings.max_crashes_per_minute)
+        self.interpreter.resize(settings.spare_children, settings.max_spare_children, settings.spare_limits)
+        self.host_calls.apply(settings.http)
+        self.upkeep.retention = settings.retention
 
     # -- life of the service
 

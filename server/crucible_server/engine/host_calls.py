@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -29,12 +29,30 @@ _MAX_SLEEP = 7 * 86400.0
 _LEVELS = ("debug", "info", "warn", "error")
 
 
+class _Outbound:
+    """The client for requests, made when the first is."""
+
+    def __init__(self, config: HttpConfig) -> None:
+        self.config = config
+        self._client: HttpClient | None = None
+
+    def client(self) -> HttpClient:
+        if self._client is None:
+            # Only here: most servers never make a request, and the library takes a while to load.
+            from crucible_server.outbound.client import HttpClient
+
+            self._client = HttpClient(self.config)
+        return self._client
+
+
 @dataclass(frozen=True, slots=True)
 class HostCallContext:
     """On whose behalf a call is made, and what that one may use."""
 
     record: ExecutionRecord
     network: Allowance
+    outbound: _Outbound | None = None
+    """Where requests go; as it was configured when the execution began."""
 
 
 Act = Callable[[HostCallContext, value_pb2.ObjectValue], Awaitable[value_pb2.Value]]
@@ -57,8 +75,7 @@ class HostCalls:
 
     def __init__(self, http: HttpConfig) -> None:
         self._entries: dict[str, HostCallEntry] = {}
-        self._http_config = http
-        self._http: HttpClient | None = None
+        self._outbound = _Outbound(http)
         self.register(HostCallEntry("crucible.basic.log", 1, "crucible::basic", True, _log))
         self.register(HostCallEntry("crucible.basic.sleep", 1, "crucible::basic", True, _sleep))
         self.register(HostCallEntry("crucible.http.request", 1, "crucible::http", True, self._request))
@@ -69,8 +86,14 @@ class HostCalls:
             raise ValueError(f"the host call {entry.name} is registered already")
         self._entries[entry.name] = entry
 
+    def apply(self, http: HttpConfig) -> None:
+        """Other bounds of HTTP, for executions that begin from now on."""
+        if http != self._outbound.config:
+            self._outbound = _Outbound(http)
+
     def handler(self, context: HostCallContext, modules: frozenset[str]) -> HostCallHandler:
         """What answers the calls of one execution that may use these modules."""
+        context = replace(context, outbound=self._outbound)
 
         async def answer(call: child_pb2.HostCall) -> value_pb2.Value:
             entry = self._entries.get(call.name)
@@ -85,13 +108,9 @@ class HostCalls:
         return answer
 
     async def _request(self, context: HostCallContext, arguments: value_pb2.ObjectValue) -> value_pb2.Value:
-        if self._http is None:
-            # Only here: most servers never make a request, and the library takes a while to load.
-            from crucible_server.outbound.client import HttpClient
-
-            self._http = HttpClient(self._http_config)
+        assert context.outbound is not None
         try:
-            return await self._http.request(arguments, context.network)
+            return await context.outbound.client().request(arguments, context.network)
         except RefusedError as error:
             raise HostCallError(f"http: {error}") from None
 

@@ -85,7 +85,8 @@ class Scripts:
         self._crashes = crashes
         self._store = store
         self._seal = seal
-        self._is_caching = is_caching
+        self.is_caching = is_caching
+        """Whether byte code is kept, in memory and in the store."""
         self.cache = cache
         self._obtaining: dict[tuple[str, bool, bool], asyncio.Task[Compilation]] = {}
         self._references: OrderedDict[tuple[str, str, str], None] = OrderedDict()
@@ -210,7 +211,7 @@ class Scripts:
             self._references.popitem(last=False)
 
     async def _obtain(self, wanted: _Wanted, grant: Grant) -> Compilation:
-        if self._is_caching and not wanted.force:
+        if self.is_caching and not wanted.force:
             unit = self.cache.get(wanted.unit_key)
             if unit is not None:
                 return Compilation(unit, unit.diagnostics, unit.rendered, cached=True)
@@ -231,7 +232,7 @@ class Scripts:
             task.exception()
 
     async def _find_or_compile(self, wanted: _Wanted, grant: Grant) -> Compilation:
-        if self._is_caching and not wanted.force:
+        if self.is_caching and not wanted.force:
             unit = await self._find(wanted)
             if unit is not None:
                 return Compilation(unit, unit.diagnostics, unit.rendered, cached=True)
@@ -310,12 +311,12 @@ class Scripts:
         unit = CompiledUnit.of(wanted.unit_key, result.unit, compiled, diagnostics, rendered)
         await self._store.put_script(self._record(source, grant, unit), self._sealed(unit, grant.tenant), None)
         self._refer(grant, wanted.script_id)
-        if self._is_caching:
+        if self.is_caching:
             self.cache.put(unit)
         return Compilation(unit, diagnostics, rendered, cached=False)
 
     def _sealed(self, unit: CompiledUnit, tenant: str) -> UnitRecord | None:
-        if not self._is_caching:
+        if not self.is_caching:
             return None
         compiled = script_service_pb2.CompileScriptResponse(
             success=True, script=unit.script, diagnostics=unit.diagnostics, rendered_diagnostics=unit.rendered

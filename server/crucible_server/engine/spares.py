@@ -15,6 +15,12 @@ class SpareTarget:
         self._wanted = least
         self._needed_at = float("-inf")
 
+    def resize(self, least: int, most: int) -> None:
+        """Other bounds from now on."""
+        self._least = least
+        self._most = max(least, most) if least else 0
+        self._wanted = max(least, min(self._wanted, self._most))
+
     def drawn(self, now: float, busy: int) -> None:
         """A job has got a child; `now` is in seconds, `busy` counts the jobs that have one, this included."""
         if busy >= self._wanted:

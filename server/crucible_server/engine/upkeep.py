@@ -43,7 +43,8 @@ class Upkeep:
         self._store = store
         self._scripts = scripts
         self._interpreter = interpreter
-        self._retention = retention
+        self.retention = retention
+        """What `sweep` goes by; another one holds from the next sweep on."""
         self._unstored: list[ExecutionEnd] = []
         self._task: asyncio.Task[None] | None = None
         self.resources = Resources()
@@ -97,7 +98,7 @@ class Upkeep:
 
     async def sweep(self) -> None:
         """Deletes what is older than its retention, and what is too many. Raises StoreError."""
-        store, kept = self._store, self._retention
+        store, kept = self._store, self.retention
         now = time.time_ns()
         executions = await _batches(lambda: store.expire_executions(now))
         if store.execution_count > kept.max_executions:

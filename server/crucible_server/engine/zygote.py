@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,6 +39,8 @@ class Zygote:
         self._vm_path = vm_path
         self._on_death = on_death
         self._children: dict[int, Child] = {}
+        # When each child was asked for that is not there yet, in the order of asking.
+        self._asked: dict[int, float] = {}
         self._next_child_id = 1
         self._control: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -50,6 +53,12 @@ class Zygote:
     def pid(self) -> int:
         """The zygote's process id; 0 before it was started."""
         return self._process.pid if self._process else 0
+
+    @property
+    def unanswered_seconds(self) -> float:
+        """How long the oldest request has had no answer; 0 when all have one."""
+        oldest = next(iter(self._asked.values()), None)
+        return 0.0 if oldest is None else time.monotonic() - oldest
 
     @property
     def child_pids(self) -> list[int]:
@@ -108,6 +117,7 @@ class Zygote:
         child = Child(self._next_child_id)
         self._next_child_id += 1
         self._children[child.child_id] = child
+        self._asked[child.child_id] = time.monotonic()
         self._send(
             zygote_pb2.ZygoteRequest(spawn=zygote_pb2.Spawn(child_id=child.child_id, limits=limits, is_spare=is_spare))
         )
@@ -177,6 +187,7 @@ class Zygote:
     def _handle(self, event: zygote_pb2.ZygoteEvent, fds: list[int]) -> None:
         kind = event.WhichOneof("event")
         if kind == "spawned":
+            self._asked.pop(event.spawned.child_id, None)
             child = self._children.get(event.spawned.child_id)
             if child is None or len(fds) != 2 or child.spawned.done():
                 raise DecodeError("a Spawned for no child that was asked for")
@@ -185,10 +196,12 @@ class Zygote:
         if fds:
             raise DecodeError(f"descriptors with {kind}")
         if kind == "exited":
+            self._asked.pop(event.exited.child_id, None)
             child = self._children.pop(event.exited.child_id, None)
             if child is not None:
                 child.reaped(event.exited)
         elif kind == "spawn_failed":
+            self._asked.pop(event.spawn_failed.child_id, None)
             child = self._children.pop(event.spawn_failed.child_id, None)
             if child is not None:
                 child.failed(

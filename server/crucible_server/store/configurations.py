@@ -33,7 +33,9 @@ _COLUMNS = [config_revisions.c[name] for name in fields(ConfigRevisionRecord)]
 _INSERT = compiled(config_revisions.insert(), fields(ConfigRevisionRecord))
 _SELECT = compiled(select(*_COLUMNS).where(config_revisions.c.version == bindparam("version")))
 _SELECT_LATEST = compiled(
-    select(*_COLUMNS).where(config_revisions.c.version == select(func.max(config_revisions.c.version)).scalar_subquery())
+    select(*_COLUMNS).where(
+        config_revisions.c.version == select(func.max(config_revisions.c.version)).scalar_subquery()
+    )
 )
 _SELECT_PAGE = compiled(
     select(*_COLUMNS)
