@@ -152,4 +152,9 @@ def test_reflection_lists_exactly_what_is_served(server: RunningServer, service:
         call = channel.stream_stream(f"/{service}/ServerReflectionInfo", None, None)
         (reply,) = call(iter([request(list_services="").SerializeToString()]), timeout=TIMEOUT)
     listed = {entry.name for entry in response.FromString(reply).list_services_response.service}
-    assert listed == {"crucible.v1.ScriptService", "grpc.health.v1.Health", *REFLECTION_SERVICES}
+    assert listed == {
+        "crucible.v1.ScriptService",
+        "crucible.v1.ConfigService",
+        "grpc.health.v1.Health",
+        *REFLECTION_SERVICES,
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from dataclasses import dataclass
 
@@ -49,6 +50,8 @@ class Admission:
         """What the running ones reserve."""
         self.refused = 0
         """Tickets that were not given because the queue was full."""
+        self.refused_at = float("-inf")
+        """When the latest of them was, on the monotonic clock in seconds."""
 
     @property
     def queued(self) -> int:
@@ -79,6 +82,7 @@ class Admission:
             self._run(ticket)
         elif len(self._queue) >= self._max_queue:
             self.refused += 1
+            self.refused_at = time.monotonic()
             raise ServiceError(
                 ErrorKind.ERROR_KIND_RESOURCE_EXCEEDED,
                 f"{self.running} {self._what} run and {len(self._queue)} wait: as many as this server takes; try later",

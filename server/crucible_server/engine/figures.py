@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 
 from crucible.v1 import execution_pb2
 
-# The weight of the newest execution in the failure rate by which the service judges itself.
-_RATE_WEIGHT = 0.02
+# By which executions the service judges itself: so many at most, none that ended longer ago, and not by a few.
+_RECENT = 200
+_RECENT_SECONDS = 60.0
+_LEAST_RECENT = 10
 
 
 class Figures:
@@ -19,8 +22,7 @@ class Figures:
         self.successful = 0
         self.execution_seconds = 0.0
         """Of all executions together."""
-        self.fault_rate = 0.0
-        """Share of the latest executions that ended by the server's fault, 0 to 1."""
+        self._recent: deque[tuple[float, bool]] = deque(maxlen=_RECENT)
 
     @property
     def uptime_seconds(self) -> float:
@@ -37,10 +39,20 @@ class Figures:
         """Executions that succeeded; 100 before the first."""
         return 100.0 * self.successful / self.total if self.total else 100.0
 
+    @property
+    def fault_rate(self) -> float:
+        """Share of the latest executions, those of the last minute, that ended by the server's fault, 0 to 1."""
+        oldest = time.monotonic() - _RECENT_SECONDS
+        while self._recent and self._recent[0][0] < oldest:
+            self._recent.popleft()
+        if len(self._recent) < _LEAST_RECENT:
+            return 0.0
+        return sum(is_fault for _, is_fault in self._recent) / len(self._recent)
+
     def ended(self, result: execution_pb2.ExecutionResult, *, is_fault: bool) -> None:
         """An execution has ended; `is_fault` is what the server itself saw, not what a child says."""
         self.total += 1
         self.successful += result.success
         time_taken = result.execution_time
         self.execution_seconds += time_taken.seconds + time_taken.nanos / 1e9
-        self.fault_rate += (is_fault - self.fault_rate) * _RATE_WEIGHT
+        self._recent.append((time.monotonic(), is_fault))

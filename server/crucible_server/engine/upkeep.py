@@ -16,7 +16,7 @@ from crucible_server.engine.scripts import Scripts
 from crucible_server.store import ExecutionEnd, Store, StoreError, StoreErrorKind
 
 _TICK_SECONDS = 1.0
-_PROBE_TICKS = 5
+_FLUSH_TICKS = 5
 _SWEEP_TICKS = 60
 # Scripts deleted at a time: one transaction, so that byte code in memory goes with what went in the store.
 _SCRIPTS = 20
@@ -118,8 +118,7 @@ class Upkeep:
                 self.resources.sample(self._interpreter.zygote_pid)
                 self._interpreter.trim_spares()
                 await self._store_ends()
-                if ticks % _PROBE_TICKS == 0:
-                    await self.probe()
+                if ticks % _FLUSH_TICKS == 0:
                     self._scripts.flush_uses()
                 if ticks % _SWEEP_TICKS == 0:
                     await self.sweep()
