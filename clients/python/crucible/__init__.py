@@ -9,7 +9,10 @@
 """
 
 from crucible.aio import AsyncClient, AsyncStream
+from crucible.aio_config import AsyncConfigWatch
 from crucible.client import Client, Stream
+from crucible.client_config import ConfigWatch
+from crucible.configuration import Config, ConfigChange, ConfigEntry, ConfigNews, ConfigRevision, ConfigUpdate
 from crucible.errors import (
     CallTimeout,
     CompilationError,
@@ -24,12 +27,14 @@ from crucible.errors import (
     InternalError,
     MigrationError,
     ResourceExceeded,
+    RevisionNotFound,
     ScriptNotFound,
     SecurityViolation,
     ServiceNotFound,
     Unavailable,
     Unimplemented,
     ValidationError,
+    VersionConflict,
 )
 from crucible.requests import Limits, State
 from crucible.results import (
@@ -51,12 +56,20 @@ from crucible.values import UInt64
 
 __all__ = [
     "AsyncClient",
+    "AsyncConfigWatch",
     "AsyncStream",
     "CallTimeout",
     "Client",
     "Compilation",
     "CompilationError",
     "CompiledScript",
+    "Config",
+    "ConfigChange",
+    "ConfigEntry",
+    "ConfigNews",
+    "ConfigRevision",
+    "ConfigUpdate",
+    "ConfigWatch",
     "ConfigurationError",
     "CrucibleError",
     "Diagnostic",
@@ -77,6 +90,7 @@ __all__ = [
     "Output",
     "ResourceExceeded",
     "Result",
+    "RevisionNotFound",
     "Script",
     "ScriptNotFound",
     "ScriptStats",
@@ -89,4 +103,5 @@ __all__ = [
     "Unimplemented",
     "Usage",
     "ValidationError",
+    "VersionConflict",
 ]

@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self, TypeVar, Unpack
 import grpc
 
 from crucible import requests, results
+from crucible.aio_config import AsyncConfigCalls
 from crucible.channel import CALL_TIMEOUT, OPTIONS
 from crucible.errors import from_rpc_error
 from crucible.results import Compilation, CompiledScript, Execution, Metrics, Output, Result, Script
@@ -71,7 +72,7 @@ class AsyncStream:
         await self.close()
 
 
-class AsyncClient:
+class AsyncClient(AsyncConfigCalls):
     """Compiles and runs scripts on the server at `address` (`host:port`).
 
     Without `credentials` the connection is not encrypted. `options` are gRPC channel options that go before
@@ -93,6 +94,7 @@ class AsyncClient:
             self._channel = grpc.aio.secure_channel(address, credentials, merged)
         self.stub = ScriptServiceStub(self._channel)
         """The generated stub, for calls that have no method here."""
+        self._add_config_stub()
 
     async def __aenter__(self) -> Self:
         return self

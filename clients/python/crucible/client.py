@@ -11,6 +11,7 @@ import grpc
 
 from crucible import requests, results
 from crucible.channel import CALL_TIMEOUT, OPTIONS
+from crucible.client_config import ConfigCalls
 from crucible.errors import from_rpc_error
 from crucible.results import Compilation, CompiledScript, Execution, Metrics, Output, Result, Script
 from crucible.v1 import execution_pb2, server_info_pb2
@@ -71,7 +72,7 @@ class Stream:
         self.close()
 
 
-class Client:
+class Client(ConfigCalls):
     """Compiles and runs scripts on the server at `address` (`host:port`).
 
     Without `credentials` the connection is not encrypted. `options` are gRPC channel options that go before
@@ -93,6 +94,7 @@ class Client:
             self._channel = grpc.secure_channel(address, credentials, merged)
         self.stub = ScriptServiceStub(self._channel)
         """The generated stub, for calls that have no method here."""
+        self._add_config_stub()
 
     def __enter__(self) -> Self:
         return self
