@@ -29,7 +29,7 @@ VM_SOURCES := $(shell find vm \( -name target -o -name codegen -o -name conforma
 CRATES := vm vm/codegen vm/conformance
 # The variant of the interpreter that the escape suite attacks from; never installed.
 ESCAPE_VM := vm/target/escape/crucible-vm
-PYTHON_SOURCES := server clients/python tests benchmarks proto vm
+PYTHON_SOURCES := server clients/python tests benchmarks docs proto vm
 
 # $(call need,program,what to install): stops with a word of advice when a program is missing.
 need = command -v $(1) >/dev/null || { echo "error: \`$(1)\` is needed and is not on the PATH: install $(2)" >&2; exit 1; }
@@ -122,6 +122,7 @@ lint: build $(NODE_MODULES) ## Check formats, types, Rust, the contract and that
 	cargo clippy $(CARGO_ARGS) --all-targets --no-deps --features escape -- -D warnings
 	clients/typescript/node_modules/.bin/buf lint
 	$(BIN)/python proto/generate.py --check
+	$(BIN)/python docs/generate.py --check
 
 .PHONY: format
 format: build ## Format Python and Rust
@@ -130,8 +131,9 @@ format: build ## Format Python and Rust
 	for crate in $(CRATES); do cargo fmt --manifest-path "$$crate/Cargo.toml"; done
 
 .PHONY: gen
-gen: build $(NODE_MODULES) ## Regenerate what is made from proto/
+gen: build $(NODE_MODULES) ## Regenerate what is made from proto/ and from the models of the configuration
 	$(BIN)/python proto/generate.py
+	$(BIN)/python docs/generate.py
 
 .PHONY: bench
 bench: build ## Measure, print a table, write build/bench.json

@@ -29,6 +29,8 @@ class RunningServer:
     """Environment variables such as CRUCIBLE_GRACE_PERIOD."""
     user: int | None = None
     """User and group to run as, when the tests run as root."""
+    words: tuple[str, ...] = ()
+    """Further words of the command line, such as `--config`."""
     address: str = ""
     process: subprocess.Popen[str] | None = None
     log: list[str] = field(default_factory=list)
@@ -51,6 +53,7 @@ class RunningServer:
                 "127.0.0.1:0",
                 "--data-dir",
                 str(self.data_dir),
+                *self.words,
             ],
             env={**kept, "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200", **self.settings},
             stdout=subprocess.PIPE,

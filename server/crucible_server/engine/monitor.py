@@ -88,7 +88,7 @@ class Monitor:
         before, now = self.current, self._look(self.current)
         self.current = now
         if now.status != before.status:
-            write = log.info if now.status == HEALTHY or not now.reasons else log.warning
+            write = log.warning if now.status in _WORST else log.info
             write(
                 "health_changed",
                 status=status_word(now.status),
