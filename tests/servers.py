@@ -38,6 +38,7 @@ class RunningServer:
 
     def start(self) -> RunningServer:
         """Starts it and waits until it is ready."""
+        self.address = ""
         kept = {k: v for k, v in os.environ.items() if k == "CRUCIBLE_VM" or not k.startswith("CRUCIBLE_")}
         python, switch = sys.executable, as_user(self.user)
         if self.user is not None:
