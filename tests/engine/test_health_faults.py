@@ -133,11 +133,12 @@ async def test_an_interpreter_that_owes_an_answer() -> None:
     await interpreter.start()
     try:
         assert interpreter.unanswered_seconds == 0
-        assert not interpreter.is_stopped
+        states = [interpreter.is_stopped]
         os.kill(interpreter.zygote_pid, signal.SIGSTOP)
         taken = asyncio.create_task(interpreter.take(zygote_pb2.ChildLimits()))
         await asyncio.sleep(0.3)
-        assert interpreter.is_stopped
+        states.append(interpreter.is_stopped)
+        assert states == [False, True]
         assert interpreter.unanswered_seconds >= 0.2
         os.kill(interpreter.zygote_pid, signal.SIGCONT)
         child = await asyncio.wait_for(taken, PATIENCE)

@@ -23,34 +23,29 @@ class HealthMirror:
         self._engine_services = (health.OVERALL_HEALTH, *engine_services)
         self._store_services = tuple(store_services)
         self._servicer = HealthServicer()
-        self._said: dict[str, int] = {}
+        self._last: tuple[bool, bool] | None = None
         self._task: asyncio.Task[None] | None = None
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Registers grpc.health.v1."""
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
 
-    async def set(self, assessment: Assessment) -> None:
-        """Says how every service is; whoever watches is told what is another than before."""
+    def follow(self, assessment: Assessment) -> None:
+        """Says how every service is, in the order of the calls; whoever watches is told of what is another."""
         is_well = assessment.status in (HEALTHY, DEGRADED)
         has_store = not any(each.status == UNHEALTHY and each.concerns_store for each in assessment.reasons)
-        for names, serves in ((self._engine_services, is_well), (self._store_services, has_store)):
-            answer = _Answer.SERVING if serves else _Answer.NOT_SERVING
-            for name in names:
-                if self._said.get(name) != answer:
-                    self._said[name] = answer
-                    await self._servicer.set(name, answer)
-
-    def follow(self, assessment: Assessment) -> None:
-        """The same without waiting, in the order of the calls."""
-        self._task = asyncio.get_running_loop().create_task(self._after(self._task, assessment))
+        if (is_well, has_store) != self._last:
+            self._last = (is_well, has_store)
+            self._task = asyncio.get_running_loop().create_task(self._say(self._task, is_well, has_store))
 
     async def settle(self) -> None:
         """Waits until what was followed is said."""
         if self._task is not None:
             await self._task
 
-    async def _after(self, before: asyncio.Task[None] | None, assessment: Assessment) -> None:
+    async def _say(self, before: asyncio.Task[None] | None, is_well: bool, has_store: bool) -> None:
         if before is not None:
             await before
-        await self.set(assessment)
+        for names, serves in ((self._engine_services, is_well), (self._store_services, has_store)):
+            for name in names:
+                await self._servicer.set(name, _Answer.SERVING if serves else _Answer.NOT_SERVING)

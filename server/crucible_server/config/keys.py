@@ -42,9 +42,14 @@ class Key:
     path: str
     """With dots, such as `engine.max_cache_size`."""
     field: FieldInfo
-    doc: str
-    """What the source says below the field."""
+    section: type[BaseModel]
+    """The model that has the field."""
     effect: Effect
+
+    @property
+    def doc(self) -> str:
+        """What the source says below the field."""
+        return field_docs(self.section).get(self.parts[-1], "")
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -64,14 +69,13 @@ def all_keys(model: type[BaseModel]) -> tuple[Key, ...]:
 
 
 def _keys(model: type[BaseModel], prefix: str) -> Iterator[Key]:
-    docs = field_docs(model)
     for name, field in model.model_fields.items():
         path = f"{prefix}{name}"
         kind, inner = shape(field.annotation)
         if kind is Kind.SECTION:
             yield from _keys(inner, f"{path}.")
         else:
-            yield Key(path, field, docs.get(name, ""), effect_of(path))
+            yield Key(path, field, model, effect_of(path))
 
 
 def shape(annotation: Any) -> tuple[Kind, Any]:

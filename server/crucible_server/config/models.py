@@ -56,6 +56,7 @@ class ResourceLimitsConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     max_memory_bytes: Bytes | None = ByteSize(100 * MIB)
+    """Of the script's values."""
     max_cpu_percentage: float | None = Field(default=80.0, gt=0, allow_inf_nan=False)
     """Of one processor."""
     max_concurrent_operations: int | None = Field(default=100, gt=0)
@@ -65,11 +66,17 @@ class ResourceLimitsConfig(BaseModel):
     max_execution_time: Seconds | None = None
     """For the script itself, by the wall clock."""
     max_network_requests: int | None = Field(default=None, gt=0)
+    """Redirects included."""
     max_operations: int | None = Field(default=None, gt=0)
+    """Instructions of the virtual machine."""
     max_output_bytes: Bytes | None = None
+    """Standard output and standard error together."""
     max_return_bytes: Bytes | None = None
+    """The value that a script returns."""
     max_native_depth: int | None = Field(default=None, gt=0, le=1024)
+    """How often native code may enter the virtual machine again."""
     max_host_calls: int | None = Field(default=None, gt=0)
+    """Calls that ask the server for something."""
 
 
 class ScriptEngineConfig(BaseModel):
@@ -163,13 +170,14 @@ class ServerConfig(BaseSettings):
     listen: str = "127.0.0.1:50051"
     """`HOST:PORT`; port 0 takes a free one."""
     data_dir: Path = Field(default_factory=_data_dir)
+    """Where everything lies that outlives the server; by default `$XDG_DATA_HOME/crucible`."""
     store_url: str = Field(default_factory=lambda values: _below(values, "crucible.db", "sqlite:///"))
     store_synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
     """NORMAL survives a killed server, FULL also power loss, at a disk flush for each group of writes."""
     unit_key_file: Path = Field(default_factory=lambda values: Path(_below(values, "unit.key")))
     """The key that seals byte code in the store; made when there is neither a key nor sealed byte code."""
     unit_key: SecretStr | None = None
-    """The key itself as 64 hexadecimal digits, instead of the file; from the environment only."""
+    """The key itself as 64 hexadecimal digits, instead of the file."""
     vm_path: Path = Field(default_factory=_vm_path)
     """The interpreter; besides, CRUCIBLE_VM names it."""
     spare_children: int = Field(default=2, ge=0, le=64)
@@ -188,6 +196,7 @@ class ServerConfig(BaseSettings):
     grace_period: Seconds = 10.0
     """How long a stopping server waits for what runs."""
     max_request_bytes: Bytes = ByteSize(4 * MIB)
+    """The largest request that is taken."""
     execution_retention: Seconds = 7 * 86400.0
     """How long finished executions are kept, unless `max_stored_executions` is reached."""
     max_stored_executions: int = Field(default=1_000_000, gt=0)
@@ -198,7 +207,9 @@ class ServerConfig(BaseSettings):
     """Scripts without a name beyond these are deleted, the least recently used first."""
     allow_development: bool = False
     log_format: Literal["console", "json"] = "console"
+    """How log lines look: for people, or one JSON object each."""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
+    """What is less important is not logged."""
     engine: ScriptEngineConfig = ScriptEngineConfig()
 
     @classmethod

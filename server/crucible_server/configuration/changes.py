@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from crucible_server.config import Effect, Key, ServerConfig, all_keys, shown, value_at
 
@@ -42,10 +43,8 @@ class ConfigurationChange:
     keys: tuple[KeyChange, ...]
 
 
-class ConfigurationSink(Protocol):
-    """Who is told of changes once they are in force, such as the events of the server."""
-
-    def __call__(self, change: ConfigurationChange) -> None: ...
+ConfigurationSink = Callable[[ConfigurationChange], None]
+"""Who is told of changes once they are in force, such as the events of the server."""
 
 
 def differences(before: ServerConfig, after: ServerConfig) -> tuple[KeyChange, ...]:

@@ -236,7 +236,11 @@ class Configuration:
         changes = self._changes(target, after)
         self._target, self.config = target, after
         for apply in self.appliers:
-            apply(after)
+            try:
+                apply(after)
+            except Exception:
+                # The others still have to hear of what is stored and told as being in force.
+                log.exception("configuration_not_applied")
         self._wake()
         if changes:
             log.info(

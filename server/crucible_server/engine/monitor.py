@@ -7,7 +7,6 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import structlog
 
@@ -35,10 +34,8 @@ class Assessment:
     """When each reason came up, by its code."""
 
 
-class HealthSink(Protocol):
-    """Who is told when the status changes, such as the events of the server."""
-
-    def __call__(self, now: Assessment, before: Status) -> None: ...
+HealthSink = Callable[[Assessment, Status], None]
+"""Who is told when the status changes, with what it was before, such as the events of the server."""
 
 
 class Monitor:
