@@ -14,6 +14,7 @@ import crucible
 from crucible.v1 import server_info_pb2
 from crucible_server.configuration.watched import WatchedFiles
 from tests.configuration.conftest import TIMEOUT, Configured, wait_until
+from tests.modules.web import Web
 
 LOOP = 'pub fn main() { println!("up"); loop {} }'
 MIB = 2**20
@@ -110,6 +111,30 @@ def test_what_runs_keeps_what_it_started_with(configured: Configured) -> None:
         configured.client.run(LOOP, timeout=8)
     assert caught.value.kind == "TIMEOUT"
     assert caught.value.error.message
+
+
+def test_what_runs_keeps_what_it_may_reach(configured: Configured) -> None:
+    source = """
+    pub async fn main(url) {
+        println!("up");
+        crucible::basic::sleep(2.0).await;
+        match crucible::http::get(url).await { Ok(r) => r.status, Err(e) => e }
+    }
+    """
+    with Web() as web:
+        configured.write(f'[engine.http]\nallow = ["{web.url}"]\n')
+        configured.wait_for("engine.http.allow", [web.url])
+        with configured.client.stream(source, args={"url": web.url}, level="production") as stream:
+            output = iter(stream)
+            next(output)
+            configured.write("[engine.http]\nallow = []\n")
+            configured.wait_for("engine.http.allow", [])
+            list(output)
+            assert stream.result is not None
+            assert stream.result.value == 200
+        refused = configured.client.run(source, args={"url": web.url}, level="production").value
+        assert "engine.http.allow" in str(refused)
+        assert len(web.seen) == 1
 
 
 def test_more_at_once_lets_those_run_that_wait(configured: Configured) -> None:
