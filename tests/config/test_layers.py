@@ -139,6 +139,13 @@ def test_secrets_that_cannot_be_had(file: Path, written: str, said: str) -> None
     assert "hunter2" not in str(problem)
 
 
+def test_a_secret_that_is_missing_hides_no_other_problem(file: Path) -> None:
+    file.write_text("unit_key = { env = 'ABSENT' }\nspare_childs = 1\n")
+    with pytest.raises(ConfigError) as caught:
+        load(Sources(file))
+    assert [each.key for each in caught.value.found] == ["unit_key", "spare_childs"]
+
+
 def test_passwords_in_addresses_are_hidden() -> None:
     assert shown("postgresql://me:hunter2@db/crucible") == f"postgresql://me:{HIDDEN}@db/crucible"
     assert shown("sqlite:////a/b.db") == "sqlite:////a/b.db"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import os
 import signal
 import sys
 from collections.abc import Mapping
@@ -113,7 +114,13 @@ async def _serve(config: ServerConfig, sources: Sources, *, leave_overlay: bool)
         # The second signal does not wait for what runs.
         stops.append(loop.create_task(server.stop(grace=0 if stops else None)))
 
+    has_terminal = sys.stdin.isatty()
+
     def reload() -> None:
+        # A terminal that was closed sends the same signal.
+        if has_terminal and not os.isatty(sys.stdin.fileno()):
+            stop()
+            return
         reloads.add(task := loop.create_task(server.configuration.reload()))
         task.add_done_callback(reloads.discard)
 

@@ -126,6 +126,7 @@ class Layers:
         found = _misspelt_variables()
         self._file = _File(sources.file)
         found += self._file.problems
+        self._secrets = self._file.secret_problems
         try:
             environment = _environment()
         except SettingsError as error:
@@ -151,7 +152,9 @@ class Layers:
         try:
             config = validate(raw)
         except ValidationError as error:
-            raise ConfigError(self.problems_of(error, tree, overlay.version)) from error
+            raise ConfigError([*self._secrets, *self.problems_of(error, tree, overlay.version)]) from error
+        if self._secrets:
+            raise ConfigError(self._secrets)
         origins = {key.path: self._origin(key.parts, tree, overlay.version) for key in all_keys(ServerConfig)}
         return Loaded(config, origins, self._file.watched, raw, self)
 
@@ -208,6 +211,13 @@ def put(tree: dict[str, Any], parts: tuple[str, ...] | list[str], value: Any) ->
     tree[parts[-1]] = value
 
 
+def take(tree: dict[str, Any], parts: tuple[str, ...]) -> None:
+    """Removes a value from a tree of dictionaries."""
+    for part in parts[:-1]:
+        tree = tree[part]
+    del tree[parts[-1]]
+
+
 class _File:
     """The layer of the TOML file, its secrets put in place."""
 
@@ -215,6 +225,7 @@ class _File:
         self.path = path
         self.content: dict[str, Any] = {}
         self.problems: list[Problem] = []
+        self.secret_problems: list[Problem] = []
         self.watched: tuple[Path, ...] = () if path is None else (path,)
         self._text = ""
         if path is not None:
@@ -235,7 +246,9 @@ class _File:
             try:
                 put(self.content, parts, secrets.resolve(parts, value, path.parent))
             except secrets.SecretError as error:
-                self.problems.append(
+                # The rest is read all the same, so that everything is told at once.
+                take(self.content, parts)
+                self.secret_problems.append(
                     Problem(error.message, ".".join(error.path), origin=str(path), line=self.line(error.path))
                 )
 
