@@ -40,10 +40,13 @@ class Configured:
         """Waits until a value is in force."""
         wait_until(lambda: self.client.config(key)[key] == value, f"{key} is not {value!r}: {self.server.log[-3:]}")
 
-    def restart(self, *words: str) -> None:
+    def restart(self, *words: str, kill: bool = False) -> None:
         """Stops it, and starts it on the same data."""
         self.client.close()
-        self.server.terminate()
+        if kill:
+            self.server.kill()
+        else:
+            self.server.terminate()
         self.server.words = ("--config", str(self.file), *words)
         self.server.start()
         self.client = crucible.Client(self.server.address)

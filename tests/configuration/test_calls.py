@@ -68,6 +68,14 @@ def test_a_change_is_in_force_at_once_and_after_a_restart(configured: Configured
     assert revision.values == {"grace_period": 3.0, "engine.resource_limits.max_memory_bytes": 8 * 2**20}
 
 
+def test_a_killed_server_has_kept_what_it_acknowledged(configured: Configured) -> None:
+    for size in range(1, 4):
+        assert configured.client.update_config({"engine.max_cache_size": size}).config.version == size
+        configured.restart(kill=True)
+        config = configured.client.config("engine.max_cache_size")
+        assert (config.version, config["engine.max_cache_size"]) == (size, size)
+
+
 def test_what_calls_set_wins_over_file_until_it_is_reset(configured: Configured) -> None:
     configured.client.update_config({"engine.max_cache_size": 5})
     configured.write("engine.max_cache_size = 7\nspare_children = 1\n")
