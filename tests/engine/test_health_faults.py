@@ -259,6 +259,11 @@ def test_faults_are_forgotten_with_time(monkeypatch: pytest.MonkeyPatch) -> None
     assert figures.fault_rate == 1.0
     now += 61
     assert figures.fault_rate == 0.0
+    for number in range(20):
+        figures.ended(result, is_fault=number < 2)
+    assert figures.fault_rate == 0.0, "an interpreter may be killed"
+    figures.ended(result, is_fault=True)
+    assert round(figures.fault_rate, 3) == round(3 / 21, 3)
 
 
 def test_all_reasons_are_told_the_worst_first(patient: Callable[..., Patient], tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from crucible.v1 import execution_pb2
 _RECENT = 200
 _RECENT_SECONDS = 60.0
 _LEAST_RECENT = 10
+# One or two may go with an interpreter that was killed.
+_LEAST_FAULTS = 3
 
 
 class Figures:
@@ -41,13 +43,17 @@ class Figures:
 
     @property
     def fault_rate(self) -> float:
-        """Share of the latest executions, those of the last minute, that ended by the server's fault, 0 to 1."""
+        """Share of the latest executions, those of the last minute, that ended by the server's fault, 0 to 1.
+
+        0 while they are too few to say anything.
+        """
         oldest = time.monotonic() - _RECENT_SECONDS
         while self._recent and self._recent[0][0] < oldest:
             self._recent.popleft()
-        if len(self._recent) < _LEAST_RECENT:
+        faults = sum(is_fault for _, is_fault in self._recent)
+        if len(self._recent) < _LEAST_RECENT or faults < _LEAST_FAULTS:
             return 0.0
-        return sum(is_fault for _, is_fault in self._recent) / len(self._recent)
+        return faults / len(self._recent)
 
     def ended(self, result: execution_pb2.ExecutionResult, *, is_fault: bool) -> None:
         """An execution has ended; `is_fault` is what the server itself saw, not what a child says."""
