@@ -320,7 +320,7 @@ class Engine:
                 self.upkeep.store_later(execution.unstored)
             if execution.is_crash:
                 self.crashes.note(record.tenant, record.principal)
-            self.figures.ended(execution.finished.result(), is_fault=execution.is_fault)
+            self.figures.ended(execution.finished.result(), is_fault=execution.is_fault, is_lost=execution.is_lost)
         except StoreError as error:
             # Whoever waits has been told.
             self.upkeep.refused(error)

@@ -11,8 +11,9 @@ from crucible.v1 import execution_pb2
 _RECENT = 200
 _RECENT_SECONDS = 60.0
 _LEAST_RECENT = 10
-# One or two may go with an interpreter that was killed.
 _LEAST_FAULTS = 3
+# Executions that are lost this shortly after one another went with one interpreter: that is one fault, not many.
+_ONE_LOSS_SECONDS = 1.0
 
 
 class Figures:
@@ -24,6 +25,7 @@ class Figures:
         self.successful = 0
         self.execution_seconds = 0.0
         """Of all executions together."""
+        self._lost_at = float("-inf")
         self._recent: deque[tuple[float, bool]] = deque(maxlen=_RECENT)
 
     @property
@@ -55,10 +57,18 @@ class Figures:
             return 0.0
         return faults / len(self._recent)
 
-    def ended(self, result: execution_pb2.ExecutionResult, *, is_fault: bool) -> None:
-        """An execution has ended; `is_fault` is what the server itself saw, not what a child says."""
+    def ended(self, result: execution_pb2.ExecutionResult, *, is_fault: bool, is_lost: bool = False) -> None:
+        """An execution has ended; `is_fault` is what the server itself saw, not what a child says.
+
+        With `is_lost` it went with its interpreter.
+        """
         self.total += 1
         self.successful += result.success
         time_taken = result.execution_time
         self.execution_seconds += time_taken.seconds + time_taken.nanos / 1e9
-        self._recent.append((time.monotonic(), is_fault))
+        now = time.monotonic()
+        if is_lost:
+            last, self._lost_at = self._lost_at, now
+            if now - last < _ONE_LOSS_SECONDS:
+                return
+        self._recent.append((now, is_fault))
