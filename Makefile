@@ -37,7 +37,7 @@ ESCAPE_VM := vm/target/escape/crucible-vm
 # What the tests of whole servers say of the store, and not of its file.
 ON_POSTGRESQL := tests/api tests/engine/test_cache.py tests/engine/test_idempotency.py tests/engine/test_kills.py \
 	tests/engine/test_lifecycle.py tests/engine/test_retention.py tests/engine/test_streams.py
-PYTHON_SOURCES := server clients/python tests benchmarks proto vm
+PYTHON_SOURCES := server clients/python tests benchmarks docs proto vm
 
 # $(call need,program,what to install): stops with a word of advice when a program is missing.
 need = command -v $(1) >/dev/null || { echo "error: \`$(1)\` is needed and is not on the PATH: install $(2)" >&2; exit 1; }
@@ -146,6 +146,7 @@ lint: build $(NODE_MODULES) ## Check formats, types, Rust, the contract and that
 	cargo clippy --release --locked --manifest-path vm/fuzz/Cargo.toml --all-targets --no-deps -- -D warnings
 	clients/typescript/node_modules/.bin/buf lint
 	$(BIN)/python proto/generate.py --check
+	$(BIN)/python docs/generate.py --check
 
 .PHONY: format
 format: build ## Format Python and Rust
@@ -154,8 +155,9 @@ format: build ## Format Python and Rust
 	for crate in $(CRATES); do cargo fmt --manifest-path "$$crate/Cargo.toml"; done
 
 .PHONY: gen
-gen: build $(NODE_MODULES) ## Regenerate what is made from proto/
+gen: build $(NODE_MODULES) ## Regenerate what is made from proto/ and from the models of the configuration
 	$(BIN)/python proto/generate.py
+	$(BIN)/python docs/generate.py
 
 .PHONY: bench
 bench: build ## Measure, print a table, write build/bench.json

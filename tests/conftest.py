@@ -75,8 +75,8 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
     """Starts servers of the test's own, to be killed and started again; stops what is left of them."""
     started: list[RunningServer] = []
 
-    def start(data_dir: Path | None = None, **settings: str) -> RunningServer:
-        running = RunningServer(data_dir or tmp_path / "data", settings)
+    def start(data_dir: Path | None = None, *, words: tuple[str, ...] = (), **settings: str) -> RunningServer:
+        running = RunningServer(data_dir or tmp_path / "data", settings, words=words)
         started.append(running)
         return running.start()
 

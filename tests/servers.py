@@ -34,6 +34,8 @@ class RunningServer:
     wrapper: Sequence[str] = ()
     """A program that prepares something and then executes the command that follows."""
     listen: str = "127.0.0.1:0"
+    words: tuple[str, ...] = ()
+    """Further words of the command line, such as `--config`."""
     address: str = ""
     process: subprocess.Popen[str] | None = None
     log: list[str] = field(default_factory=list)
@@ -41,6 +43,7 @@ class RunningServer:
 
     def start(self) -> RunningServer:
         """Starts it and waits until it is ready."""
+        self.address = ""
         kept = {k: v for k, v in os.environ.items() if k == "CRUCIBLE_VM" or not k.startswith("CRUCIBLE_")}
         python, switch = sys.executable, as_user(self.user)
         if store_url_of is not None:
@@ -59,6 +62,7 @@ class RunningServer:
                 self.listen,
                 "--data-dir",
                 str(self.data_dir),
+                *self.words,
             ],
             env={**kept, "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200", **self.settings},
             stdout=subprocess.PIPE,

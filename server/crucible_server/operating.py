@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 
 import grpc
@@ -15,7 +16,10 @@ from crucible_server.api.registry_service import RegistryService
 from crucible_server.api.remote_registry import GrpcRegistry
 from crucible_server.api.script_service import SERVICE as SCRIPT_SERVICE
 from crucible_server.config import HealthCheckConfig, ServerConfig
+from crucible_server.configuration import Configuration, ConfigurationChange
+from crucible_server.engine import story
 from crucible_server.engine.engine import Engine, Status, status_word
+from crucible_server.engine.monitor import Assessment, Monitor
 from crucible_server.events.emission import Emission
 from crucible_server.events.feed import Feed
 from crucible_server.events.retention import EventRetention
@@ -32,7 +36,9 @@ SERVICES = (EVENT_SERVICE, REGISTRY_SERVICE)
 class OperatingSide:
     """What tells of the server and of the services around it. Its parts are stopped in the reverse of their order."""
 
-    def __init__(self, config: ServerConfig, store: Store, engine: Engine) -> None:
+    def __init__(
+        self, config: ServerConfig, store: Store, engine: Engine, configuration: Configuration, monitor: Monitor
+    ) -> None:
         self._config = config
         self._engine = engine
         self._store = store
@@ -40,10 +46,14 @@ class OperatingSide:
         self._subscriptions = Subscriptions(self._feed, config.events)
         self._retention = EventRetention(store, config.events)
         discovery, health_check = config.engine.discovery, config.engine.health_check
-        probes = Probes(health_check, _grpc_probe)
-        self._registry = Registry(store, engine.events, discovery, health_check, probes.require)
-        self._health_checks = HealthChecks(self._registry, health_check, probes)
+        self._probes = Probes(health_check, _grpc_probe)
+        self._registry = Registry(store, engine.events, discovery, health_check, self._probes.require)
+        self._health_checks = HealthChecks(self._registry, health_check, self._probes)
         self._membership: Membership | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        configuration.told = lambda change: (story.configured(engine.events, change),)
+        configuration.on_change.append(self._configured)
+        monitor.on_change.append(self._health_changed)
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Registers its services."""
@@ -65,8 +75,26 @@ class OperatingSide:
         self._membership = Membership(self._registry, self._config.engine.discovery, self._info(address), remotes)
         await self._membership.start()
 
-    async def set_status(self, status: Status) -> None:
-        """Notes how the server is."""
+    def apply(self, config: ServerConfig) -> None:
+        """Takes up how services are checked from now on."""
+        self._config = config
+        self._probes.apply(config.engine.health_check)
+        self._registry.health_check = config.engine.health_check
+        self._health_checks.resize(config.engine.health_check.max_concurrent)
+
+    def _configured(self, change: ConfigurationChange) -> None:
+        # What calls have changed is told where it is stored, by the server that was called.
+        if change.cause == "file":
+            self._engine.events.post(story.configured(self._engine.events, change))
+
+    def _health_changed(self, now: Assessment, before: Status) -> None:
+        engine = self._engine
+        engine.events.post(story.status_changed(engine.events, engine.service_id, before, now.status, now.message))
+        task = asyncio.get_running_loop().create_task(self._note_status(now.status))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _note_status(self, status: Status) -> None:
         if self._membership is not None:
             with contextlib.suppress(StoreError):
                 await self._membership.set_status(status, f"the server is {status_word(status)}")
@@ -81,6 +109,8 @@ class OperatingSide:
 
     async def stop(self) -> None:
         """Follows no longer; to be called when nothing happens any more."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
         await self._retention.stop()
         await self._feed.stop()
 

@@ -17,7 +17,7 @@ from tests.servers import RunningServer, children_of
 
 LOOP = 'pub fn main() { println!("up"); loop {} }'
 MIB = 1024 * 1024
-SERVICES = tuple(f"crucible.v1.{name}Service" for name in ("Script", "Event", "Registry"))
+SERVICES = tuple(f"crucible.v1.{name}Service" for name in ("Script", "Event", "Registry", "Config"))
 TIMEOUT = 30.0
 
 

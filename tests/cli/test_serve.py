@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import re
 import signal
 import subprocess
+import termios
 import tomllib
 from pathlib import Path
 
@@ -130,3 +133,30 @@ def test_version_is_one(crucible: Crucible) -> None:
     crate = tomllib.loads((ROOT / "vm" / "Cargo.toml").read_text("utf-8"))
     assert crucible_server.__version__ == crate["package"]["version"]
     assert crucible("version").stdout.startswith(f"crucible {crate['package']['version']} ")
+
+
+def test_a_terminal_that_is_closed_ends_it(tmp_path: Path) -> None:
+    """SIGHUP has the file read again, except when it says that the terminal is gone."""
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        command(["serve", "--listen", "127.0.0.1:0", "--data-dir", tmp_path]),
+        env=environment(),
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+        # The terminal that it controls, as a shell has one.
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(theirs)
+    with process:
+        try:
+            ready_address(process)
+            process.send_signal(signal.SIGHUP)
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(0.5)
+            os.close(ours)
+            assert process.wait(TIMEOUT) == 0
+        finally:
+            process.kill()

@@ -38,7 +38,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("engine.discovery", 'refresh = "30s"', "shorter than `lease`"),
         ("engine.health_check", 'allow = ["10.0.0.5:80"]', "expected http:// or https://"),
         ("engine.health_check", 'allow = ["http://127.0.0.1"]', "expected a port with a loopback address"),
-        ("engine.health_check", 'timeout = "11s"', "at most `interval`"),
+        ("engine.health_check", 'timeout = "11s"', "at most the interval"),
         ("engine.health_check", "failure_threshold = 0", "engine.health_check.failure_threshold"),
         ("engine.health_check", "success_threshold = 101", "engine.health_check.success_threshold"),
     ],

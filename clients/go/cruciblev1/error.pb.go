@@ -68,6 +68,11 @@ const (
 	ErrorKind_ERROR_KIND_EVENT_EXISTS ErrorKind = 22
 	// The service id is taken by a service of another principal. ALREADY_EXISTS.
 	ErrorKind_ERROR_KIND_SERVICE_EXISTS ErrorKind = 23
+	// What was to be changed has another version than the caller has seen. ABORTED, with `expected_version` and
+	// `current_version` in the metadata.
+	ErrorKind_ERROR_KIND_VERSION_CONFLICT ErrorKind = 30
+	// There is no such version of the configuration. NOT_FOUND.
+	ErrorKind_ERROR_KIND_REVISION_NOT_FOUND ErrorKind = 31
 )
 
 // Enum value maps for ErrorKind.
@@ -94,6 +99,8 @@ var (
 		21: "ERROR_KIND_SUBSCRIPTION_NOT_FOUND",
 		22: "ERROR_KIND_EVENT_EXISTS",
 		23: "ERROR_KIND_SERVICE_EXISTS",
+		30: "ERROR_KIND_VERSION_CONFLICT",
+		31: "ERROR_KIND_REVISION_NOT_FOUND",
 	}
 	ErrorKind_value = map[string]int32{
 		"ERROR_KIND_UNSPECIFIED":            0,
@@ -117,6 +124,8 @@ var (
 		"ERROR_KIND_SUBSCRIPTION_NOT_FOUND": 21,
 		"ERROR_KIND_EVENT_EXISTS":           22,
 		"ERROR_KIND_SERVICE_EXISTS":         23,
+		"ERROR_KIND_VERSION_CONFLICT":       30,
+		"ERROR_KIND_REVISION_NOT_FOUND":     31,
 	}
 )
 
@@ -493,7 +502,7 @@ const file_crucible_v1_error_proto_rawDesc = "" +
 	"\bfunction\x18\x01 \x01(\tR\bfunction\x12\x12\n" +
 	"\x04file\x18\x02 \x01(\tR\x04file\x12\x12\n" +
 	"\x04line\x18\x03 \x01(\rR\x04line\x12\x16\n" +
-	"\x06column\x18\x04 \x01(\rR\x06column*\xb3\x05\n" +
+	"\x06column\x18\x04 \x01(\rR\x06column*\xf7\x05\n" +
 	"\tErrorKind\x12\x1a\n" +
 	"\x16ERROR_KIND_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_KIND_EXECUTION_ERROR\x10\x01\x12 \n" +
@@ -516,7 +525,9 @@ const file_crucible_v1_error_proto_rawDesc = "" +
 	"\x19ERROR_KIND_EVENTS_EXPIRED\x10\x14\x12%\n" +
 	"!ERROR_KIND_SUBSCRIPTION_NOT_FOUND\x10\x15\x12\x1b\n" +
 	"\x17ERROR_KIND_EVENT_EXISTS\x10\x16\x12\x1d\n" +
-	"\x19ERROR_KIND_SERVICE_EXISTS\x10\x17*\xad\x06\n" +
+	"\x19ERROR_KIND_SERVICE_EXISTS\x10\x17\x12\x1f\n" +
+	"\x1bERROR_KIND_VERSION_CONFLICT\x10\x1e\x12!\n" +
+	"\x1dERROR_KIND_REVISION_NOT_FOUND\x10\x1f*\xad\x06\n" +
 	"\x12ExecutionErrorKind\x12$\n" +
 	" EXECUTION_ERROR_KIND_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cEXECUTION_ERROR_KIND_RUNTIME\x10\x01\x12\x1e\n" +

@@ -623,8 +623,12 @@ type HealthStatus struct {
 	Timestamp *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
 	// The layers of isolation around every script.
 	IsolationLayers []*IsolationLayer `protobuf:"bytes,5,rep,name=isolation_layers,json=isolationLayers,proto3" json:"isolation_layers,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Everything that keeps the service from being healthy, the worst first; empty when nothing does.
+	Reasons []*HealthReason `protobuf:"bytes,6,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	// Since when the status is what it is.
+	Since         *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *HealthStatus) Reset() {
@@ -692,6 +696,93 @@ func (x *HealthStatus) GetIsolationLayers() []*IsolationLayer {
 	return nil
 }
 
+func (x *HealthStatus) GetReasons() []*HealthReason {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
+}
+
+func (x *HealthStatus) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+// One thing that keeps the service from being healthy.
+type HealthReason struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it is, for programs, such as `store_failed`, `interpreter_unresponsive`, `queue_crowded`.
+	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
+	// How bad it is.
+	Status ServiceStatus `protobuf:"varint,2,opt,name=status,proto3,enum=crucible.v1.ServiceStatus" json:"status,omitempty"`
+	// In one sentence: what is wrong, and what to do about it.
+	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	// Since when.
+	Since         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HealthReason) Reset() {
+	*x = HealthReason{}
+	mi := &file_crucible_v1_server_info_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HealthReason) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HealthReason) ProtoMessage() {}
+
+func (x *HealthReason) ProtoReflect() protoreflect.Message {
+	mi := &file_crucible_v1_server_info_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HealthReason.ProtoReflect.Descriptor instead.
+func (*HealthReason) Descriptor() ([]byte, []int) {
+	return file_crucible_v1_server_info_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *HealthReason) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *HealthReason) GetStatus() ServiceStatus {
+	if x != nil {
+		return x.Status
+	}
+	return ServiceStatus_SERVICE_STATUS_UNSPECIFIED
+}
+
+func (x *HealthReason) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *HealthReason) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
 // Figures of the service since its start.
 type PerformanceMetrics struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -749,7 +840,7 @@ type PerformanceMetrics struct {
 
 func (x *PerformanceMetrics) Reset() {
 	*x = PerformanceMetrics{}
-	mi := &file_crucible_v1_server_info_proto_msgTypes[6]
+	mi := &file_crucible_v1_server_info_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -761,7 +852,7 @@ func (x *PerformanceMetrics) String() string {
 func (*PerformanceMetrics) ProtoMessage() {}
 
 func (x *PerformanceMetrics) ProtoReflect() protoreflect.Message {
-	mi := &file_crucible_v1_server_info_proto_msgTypes[6]
+	mi := &file_crucible_v1_server_info_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -774,7 +865,7 @@ func (x *PerformanceMetrics) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PerformanceMetrics.ProtoReflect.Descriptor instead.
 func (*PerformanceMetrics) Descriptor() ([]byte, []int) {
-	return file_crucible_v1_server_info_proto_rawDescGZIP(), []int{6}
+	return file_crucible_v1_server_info_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PerformanceMetrics) GetMemoryUsage() uint64 {
@@ -968,7 +1059,7 @@ type ScriptExecutionStats struct {
 
 func (x *ScriptExecutionStats) Reset() {
 	*x = ScriptExecutionStats{}
-	mi := &file_crucible_v1_server_info_proto_msgTypes[7]
+	mi := &file_crucible_v1_server_info_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -980,7 +1071,7 @@ func (x *ScriptExecutionStats) String() string {
 func (*ScriptExecutionStats) ProtoMessage() {}
 
 func (x *ScriptExecutionStats) ProtoReflect() protoreflect.Message {
-	mi := &file_crucible_v1_server_info_proto_msgTypes[7]
+	mi := &file_crucible_v1_server_info_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -993,7 +1084,7 @@ func (x *ScriptExecutionStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScriptExecutionStats.ProtoReflect.Descriptor instead.
 func (*ScriptExecutionStats) Descriptor() ([]byte, []int) {
-	return file_crucible_v1_server_info_proto_rawDescGZIP(), []int{7}
+	return file_crucible_v1_server_info_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ScriptExecutionStats) GetScriptId() string {
@@ -1096,16 +1187,23 @@ const file_crucible_v1_server_info_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06active\x18\x02 \x01(\bR\x06active\x12\x1a\n" +
 	"\brequired\x18\x03 \x01(\bR\brequired\x12\x16\n" +
-	"\x06detail\x18\x04 \x01(\tR\x06detail\"\xf0\x02\n" +
+	"\x06detail\x18\x04 \x01(\tR\x06detail\"\xd7\x03\n" +
 	"\fHealthStatus\x122\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x1a.crucible.v1.ServiceStatusR\x06status\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12@\n" +
 	"\adetails\x18\x03 \x03(\v2&.crucible.v1.HealthStatus.DetailsEntryR\adetails\x128\n" +
 	"\ttimestamp\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\ttimestamp\x12F\n" +
-	"\x10isolation_layers\x18\x05 \x03(\v2\x1b.crucible.v1.IsolationLayerR\x0fisolationLayers\x1aN\n" +
+	"\x10isolation_layers\x18\x05 \x03(\v2\x1b.crucible.v1.IsolationLayerR\x0fisolationLayers\x123\n" +
+	"\areasons\x18\x06 \x03(\v2\x19.crucible.v1.HealthReasonR\areasons\x120\n" +
+	"\x05since\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x1aN\n" +
 	"\fDetailsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12(\n" +
-	"\x05value\x18\x02 \x01(\v2\x12.crucible.v1.ValueR\x05value:\x028\x01\"\xc7\b\n" +
+	"\x05value\x18\x02 \x01(\v2\x12.crucible.v1.ValueR\x05value:\x028\x01\"\xa2\x01\n" +
+	"\fHealthReason\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\tR\x04code\x122\n" +
+	"\x06status\x18\x02 \x01(\x0e2\x1a.crucible.v1.ServiceStatusR\x06status\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\x120\n" +
+	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\xc7\b\n" +
 	"\x12PerformanceMetrics\x12!\n" +
 	"\fmemory_usage\x18\x01 \x01(\x04R\vmemoryUsage\x12\x1b\n" +
 	"\tcpu_usage\x18\x02 \x01(\x01R\bcpuUsage\x12-\n" +
@@ -1166,7 +1264,7 @@ func file_crucible_v1_server_info_proto_rawDescGZIP() []byte {
 }
 
 var file_crucible_v1_server_info_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_crucible_v1_server_info_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_crucible_v1_server_info_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_crucible_v1_server_info_proto_goTypes = []any{
 	(ServiceStatus)(0),            // 0: crucible.v1.ServiceStatus
 	(*ServerInfo)(nil),            // 1: crucible.v1.ServerInfo
@@ -1175,42 +1273,47 @@ var file_crucible_v1_server_info_proto_goTypes = []any{
 	(*ModuleFunction)(nil),        // 4: crucible.v1.ModuleFunction
 	(*IsolationLayer)(nil),        // 5: crucible.v1.IsolationLayer
 	(*HealthStatus)(nil),          // 6: crucible.v1.HealthStatus
-	(*PerformanceMetrics)(nil),    // 7: crucible.v1.PerformanceMetrics
-	(*ScriptExecutionStats)(nil),  // 8: crucible.v1.ScriptExecutionStats
-	nil,                           // 9: crucible.v1.HealthStatus.DetailsEntry
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
-	(SecurityLevel)(0),            // 11: crucible.v1.SecurityLevel
-	(*durationpb.Duration)(nil),   // 12: google.protobuf.Duration
-	(*ResourceLimits)(nil),        // 13: crucible.v1.ResourceLimits
-	(*Value)(nil),                 // 14: crucible.v1.Value
+	(*HealthReason)(nil),          // 7: crucible.v1.HealthReason
+	(*PerformanceMetrics)(nil),    // 8: crucible.v1.PerformanceMetrics
+	(*ScriptExecutionStats)(nil),  // 9: crucible.v1.ScriptExecutionStats
+	nil,                           // 10: crucible.v1.HealthStatus.DetailsEntry
+	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(SecurityLevel)(0),            // 12: crucible.v1.SecurityLevel
+	(*durationpb.Duration)(nil),   // 13: google.protobuf.Duration
+	(*ResourceLimits)(nil),        // 14: crucible.v1.ResourceLimits
+	(*Value)(nil),                 // 15: crucible.v1.Value
 }
 var file_crucible_v1_server_info_proto_depIdxs = []int32{
-	10, // 0: crucible.v1.ServerInfo.start_time:type_name -> google.protobuf.Timestamp
-	11, // 1: crucible.v1.ServerInfo.default_security_level:type_name -> crucible.v1.SecurityLevel
+	11, // 0: crucible.v1.ServerInfo.start_time:type_name -> google.protobuf.Timestamp
+	12, // 1: crucible.v1.ServerInfo.default_security_level:type_name -> crucible.v1.SecurityLevel
 	2,  // 2: crucible.v1.ServerInfo.security_levels:type_name -> crucible.v1.SecurityLevelInfo
 	3,  // 3: crucible.v1.ServerInfo.modules:type_name -> crucible.v1.ModuleInfo
 	5,  // 4: crucible.v1.ServerInfo.isolation_layers:type_name -> crucible.v1.IsolationLayer
-	12, // 5: crucible.v1.ServerInfo.execution_retention:type_name -> google.protobuf.Duration
-	12, // 6: crucible.v1.ServerInfo.script_retention:type_name -> google.protobuf.Duration
-	11, // 7: crucible.v1.SecurityLevelInfo.level:type_name -> crucible.v1.SecurityLevel
-	13, // 8: crucible.v1.SecurityLevelInfo.limits:type_name -> crucible.v1.ResourceLimits
+	13, // 5: crucible.v1.ServerInfo.execution_retention:type_name -> google.protobuf.Duration
+	13, // 6: crucible.v1.ServerInfo.script_retention:type_name -> google.protobuf.Duration
+	12, // 7: crucible.v1.SecurityLevelInfo.level:type_name -> crucible.v1.SecurityLevel
+	14, // 8: crucible.v1.SecurityLevelInfo.limits:type_name -> crucible.v1.ResourceLimits
 	4,  // 9: crucible.v1.ModuleInfo.functions:type_name -> crucible.v1.ModuleFunction
 	0,  // 10: crucible.v1.HealthStatus.status:type_name -> crucible.v1.ServiceStatus
-	9,  // 11: crucible.v1.HealthStatus.details:type_name -> crucible.v1.HealthStatus.DetailsEntry
-	10, // 12: crucible.v1.HealthStatus.timestamp:type_name -> google.protobuf.Timestamp
+	10, // 11: crucible.v1.HealthStatus.details:type_name -> crucible.v1.HealthStatus.DetailsEntry
+	11, // 12: crucible.v1.HealthStatus.timestamp:type_name -> google.protobuf.Timestamp
 	5,  // 13: crucible.v1.HealthStatus.isolation_layers:type_name -> crucible.v1.IsolationLayer
-	12, // 14: crucible.v1.PerformanceMetrics.average_compile_time:type_name -> google.protobuf.Duration
-	12, // 15: crucible.v1.PerformanceMetrics.average_execution_time:type_name -> google.protobuf.Duration
-	12, // 16: crucible.v1.PerformanceMetrics.uptime:type_name -> google.protobuf.Duration
-	12, // 17: crucible.v1.ScriptExecutionStats.average_execution_time:type_name -> google.protobuf.Duration
-	12, // 18: crucible.v1.ScriptExecutionStats.max_execution_time:type_name -> google.protobuf.Duration
-	10, // 19: crucible.v1.ScriptExecutionStats.last_execution_time:type_name -> google.protobuf.Timestamp
-	14, // 20: crucible.v1.HealthStatus.DetailsEntry.value:type_name -> crucible.v1.Value
-	21, // [21:21] is the sub-list for method output_type
-	21, // [21:21] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	7,  // 14: crucible.v1.HealthStatus.reasons:type_name -> crucible.v1.HealthReason
+	11, // 15: crucible.v1.HealthStatus.since:type_name -> google.protobuf.Timestamp
+	0,  // 16: crucible.v1.HealthReason.status:type_name -> crucible.v1.ServiceStatus
+	11, // 17: crucible.v1.HealthReason.since:type_name -> google.protobuf.Timestamp
+	13, // 18: crucible.v1.PerformanceMetrics.average_compile_time:type_name -> google.protobuf.Duration
+	13, // 19: crucible.v1.PerformanceMetrics.average_execution_time:type_name -> google.protobuf.Duration
+	13, // 20: crucible.v1.PerformanceMetrics.uptime:type_name -> google.protobuf.Duration
+	13, // 21: crucible.v1.ScriptExecutionStats.average_execution_time:type_name -> google.protobuf.Duration
+	13, // 22: crucible.v1.ScriptExecutionStats.max_execution_time:type_name -> google.protobuf.Duration
+	11, // 23: crucible.v1.ScriptExecutionStats.last_execution_time:type_name -> google.protobuf.Timestamp
+	15, // 24: crucible.v1.HealthStatus.DetailsEntry.value:type_name -> crucible.v1.Value
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_crucible_v1_server_info_proto_init() }
@@ -1226,7 +1329,7 @@ func file_crucible_v1_server_info_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_crucible_v1_server_info_proto_rawDesc), len(file_crucible_v1_server_info_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -9,9 +9,12 @@
 """
 
 from crucible.aio import AsyncClient, AsyncStream
+from crucible.aio_config import AsyncConfigWatch
 from crucible.aio_events import AsyncServiceWatch, AsyncSubscription
 from crucible.client import Client, Stream
+from crucible.client_config import ConfigWatch
 from crucible.client_events import ServiceWatch, Subscription
+from crucible.configuration import Config, ConfigChange, ConfigEntry, ConfigNews, ConfigRevision, ConfigUpdate
 from crucible.errors import (
     CallTimeout,
     CompilationError,
@@ -28,6 +31,7 @@ from crucible.errors import (
     InternalError,
     MigrationError,
     ResourceExceeded,
+    RevisionNotFound,
     ScriptNotFound,
     SecurityViolation,
     ServiceExists,
@@ -36,6 +40,7 @@ from crucible.errors import (
     Unavailable,
     Unimplemented,
     ValidationError,
+    VersionConflict,
 )
 from crucible.events import Emitted, Event, NewEvent
 from crucible.requests import Limits, State
@@ -59,6 +64,7 @@ from crucible.values import UInt64
 
 __all__ = [
     "AsyncClient",
+    "AsyncConfigWatch",
     "AsyncServiceWatch",
     "AsyncStream",
     "AsyncSubscription",
@@ -67,6 +73,13 @@ __all__ = [
     "Compilation",
     "CompilationError",
     "CompiledScript",
+    "Config",
+    "ConfigChange",
+    "ConfigEntry",
+    "ConfigNews",
+    "ConfigRevision",
+    "ConfigUpdate",
+    "ConfigWatch",
     "ConfigurationError",
     "CrucibleError",
     "Diagnostic",
@@ -92,6 +105,7 @@ __all__ = [
     "Output",
     "ResourceExceeded",
     "Result",
+    "RevisionNotFound",
     "Script",
     "ScriptNotFound",
     "ScriptStats",
@@ -110,4 +124,5 @@ __all__ = [
     "Unimplemented",
     "Usage",
     "ValidationError",
+    "VersionConflict",
 ]

@@ -11,6 +11,7 @@ import grpc
 
 from crucible import requests, results
 from crucible.aio_calls import answer, pages
+from crucible.aio_config import AsyncConfigCalls
 from crucible.aio_events import AsyncEventCalls, AsyncServiceCalls
 from crucible.channel import OPTIONS
 from crucible.errors import from_rpc_error
@@ -71,7 +72,7 @@ class AsyncStream:
         await self.close()
 
 
-class AsyncClient(AsyncEventCalls, AsyncServiceCalls):
+class AsyncClient(AsyncEventCalls, AsyncServiceCalls, AsyncConfigCalls):
     """Compiles and runs scripts on the server at `address` (`host:port`).
 
     Without `credentials` the connection is not encrypted. `options` are gRPC channel options that go before
@@ -94,6 +95,7 @@ class AsyncClient(AsyncEventCalls, AsyncServiceCalls):
         self.stub = ScriptServiceStub(self._channel)
         """The generated stub, for calls that have no method here."""
         self._add_event_stubs()
+        self._add_config_stub()
 
     async def __aenter__(self) -> Self:
         return self

@@ -12,6 +12,7 @@ import grpc
 from crucible import requests, results
 from crucible.calls import answer, pages
 from crucible.channel import OPTIONS
+from crucible.client_config import ConfigCalls
 from crucible.client_events import EventCalls, ServiceCalls
 from crucible.errors import from_rpc_error
 from crucible.results import Compilation, CompiledScript, Execution, Metrics, Output, Result, Script
@@ -71,7 +72,7 @@ class Stream:
         self.close()
 
 
-class Client(EventCalls, ServiceCalls):
+class Client(EventCalls, ServiceCalls, ConfigCalls):
     """Compiles and runs scripts on the server at `address` (`host:port`).
 
     Without `credentials` the connection is not encrypted. `options` are gRPC channel options that go before
@@ -94,6 +95,7 @@ class Client(EventCalls, ServiceCalls):
         self.stub = ScriptServiceStub(self._channel)
         """The generated stub, for calls that have no method here."""
         self._add_event_stubs()
+        self._add_config_stub()
 
     def __enter__(self) -> Self:
         return self

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ class CrucibleError(Exception):
         code: grpc.StatusCode | None = None,
         violations: Sequence[FieldViolation] = (),
         retry_after: float | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -45,6 +46,8 @@ class CrucibleError(Exception):
         self.violations = tuple(violations)
         self.retry_after = retry_after
         """Seconds after which to try again, where the server said so."""
+        self.metadata = dict(metadata or {})
+        """What else the server said of it, for programs."""
 
 
 class CompilationError(CrucibleError):
@@ -142,6 +145,22 @@ class Unimplemented(CrucibleError):  # noqa: N818
     """This server does not serve the call."""
 
 
+class RevisionNotFound(CrucibleError):  # noqa: N818
+    """There is no such version of the configuration."""
+
+
+class VersionConflict(CrucibleError):  # noqa: N818
+    """Somebody else has changed it meanwhile: read it again, and decide anew.
+
+    It can also mean that a try whose answer was lost has made the change.
+    """
+
+    @property
+    def current_version(self) -> int:
+        """The version in force."""
+        return int(self.metadata.get("current_version", 0))
+
+
 class ValidationError(CrucibleError):
     """The request is malformed; `violations` names the fields."""
 
@@ -158,6 +177,7 @@ _CLASSES: dict[str, type[CrucibleError]] = {
     "INTERNAL_ERROR": InternalError,
     "MIGRATION_ERROR": MigrationError,
     "RESOURCE_EXCEEDED": ResourceExceeded,
+    "REVISION_NOT_FOUND": RevisionNotFound,
     "SCRIPT_NOT_FOUND": ScriptNotFound,
     "SECURITY_VIOLATION": SecurityViolation,
     "SERVICE_EXISTS": ServiceExists,
@@ -167,6 +187,7 @@ _CLASSES: dict[str, type[CrucibleError]] = {
     "UNAVAILABLE": Unavailable,
     "UNIMPLEMENTED": Unimplemented,
     "VALIDATION_ERROR": ValidationError,
+    "VERSION_CONFLICT": VersionConflict,
 }
 
 # Statuses that gRPC itself makes carry no ErrorInfo.
@@ -186,7 +207,7 @@ def from_rpc_error(error: grpc.RpcError) -> CrucibleError:
     # Both kinds of gRPC error have these methods, but share no class that declares them.
     call: Any = error
     code: grpc.StatusCode = call.code()
-    kind, violations, retry_after = "", [], None
+    kind, violations, retry_after, metadata = "", [], None, {}
     for detail in _details(call.trailing_metadata() or ()):
         info, bad, retry = (
             error_details_pb2.ErrorInfo(),
@@ -195,13 +216,19 @@ def from_rpc_error(error: grpc.RpcError) -> CrucibleError:
         )
         if detail.Unpack(info) and info.domain == ERROR_DOMAIN:
             kind = info.reason
+            metadata = dict(info.metadata)
         elif detail.Unpack(bad):
             violations = [FieldViolation(entry.field, entry.description) for entry in bad.field_violations]
         elif detail.Unpack(retry):
             retry_after = retry.retry_delay.ToTimedelta().total_seconds()
     kind = kind or _KINDS.get(code, "")
     return _CLASSES.get(kind, CrucibleError)(
-        call.details() or code.name, kind=kind, code=code, violations=violations, retry_after=retry_after
+        call.details() or code.name,
+        kind=kind,
+        code=code,
+        violations=violations,
+        retry_after=retry_after,
+        metadata=metadata,
     )
 
 

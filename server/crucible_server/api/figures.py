@@ -8,21 +8,26 @@ from google.protobuf.duration_pb2 import Duration
 
 from crucible.v1 import server_info_pb2, value_pb2
 from crucible_server.engine.engine import Engine
-from crucible_server.engine.health import assess
+from crucible_server.engine.monitor import Assessment
 from crucible_server.engine.resources import memory_bytes
 from crucible_server.store import ScriptStats
 
 
-def health(engine: Engine) -> server_info_pb2.HealthStatus:
-    """The state of the service, from what is true now."""
-    status, message = assess(engine)
-    answer = server_info_pb2.HealthStatus(status=status, message=message)
+def health(engine: Engine, assessment: Assessment) -> server_info_pb2.HealthStatus:
+    """The state of the service as it was found, with the figures of this moment."""
+    answer = server_info_pb2.HealthStatus(status=assessment.status, message=assessment.message)
     answer.timestamp.GetCurrentTime()
+    answer.since.FromNanoseconds(assessment.since_ns)
+    for each in assessment.reasons:
+        reason = answer.reasons.add(code=each.code, status=each.status, message=each.message)
+        reason.since.FromNanoseconds(assessment.reasons_since[each.code])
     answer.isolation_layers.extend(engine.isolation_layers)
     cache, interpreter, figures = engine.scripts.cache, engine.interpreter, engine.figures
     for name, number in (
         ("active_executions", engine.active),
         ("queued_executions", engine.admission.queued),
+        ("max_queued_executions", engine.admission.max_queue),
+        ("refused_executions", engine.admission.refused + engine.crashes.refused),
         ("total_executions", figures.total),
         ("reserved_memory_bytes", engine.admission.reserved_bytes),
         ("cache_size", len(cache)),
@@ -39,7 +44,11 @@ def health(engine: Engine) -> server_info_pb2.HealthStatus:
         ("stored_scripts", engine.store.script_count),
     ):
         answer.details[name].CopyFrom(value_pb2.Value(int_value=number))
-    for name, share in (("success_rate", figures.success_percent), ("uptime_seconds", figures.uptime_seconds)):
+    for name, share in (
+        ("success_rate", figures.success_percent),
+        ("fault_rate", 100.0 * figures.fault_rate),
+        ("uptime_seconds", figures.uptime_seconds),
+    ):
         answer.details[name].CopyFrom(value_pb2.Value(double_value=share))
     return answer
 

@@ -5,8 +5,11 @@ grpcio answers an undecodable request with INTERNAL; here it is INVALID_ARGUMENT
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import lru_cache
 from typing import Any, NoReturn
+from urllib.parse import unquote
 
 import grpc
 import structlog
@@ -14,7 +17,8 @@ from google.protobuf.message import DecodeError, Message
 
 from crucible_server.api import errors
 from crucible_server.errors import ErrorKind, ServiceError, invalid
-from crucible_server.policy.principals import LOCAL, Caller
+from crucible_server.policy.principals import LOCAL, REMOTE, Caller
+from crucible_server.policy.roles import Role
 from crucible_server.store import StoreError
 
 Context = grpc.aio.ServicerContext[bytes, Message]
@@ -24,9 +28,34 @@ Stream = Callable[[Any, Context], AsyncIterator[Message]]
 log = structlog.get_logger()
 
 
-def caller(_context: Context) -> Caller:
+def caller(context: Context) -> Caller:
     """Who makes this call."""
-    return LOCAL
+    return LOCAL if _is_near(context.peer()) else REMOTE
+
+
+def operator(context: Context) -> Caller:
+    """Who makes this call, if they operate the server. Raises ServiceError (SECURITY_VIOLATION) for others."""
+    who = caller(context)
+    if Role.OPERATOR not in who.roles:
+        raise ServiceError(
+            ErrorKind.ERROR_KIND_SECURITY_VIOLATION,
+            "expected a caller with the role `operator`: until the server knows identities, one on its own machine",
+        )
+    return who
+
+
+@lru_cache(maxsize=1024)
+def _is_near(peer: str) -> bool:
+    """Whether a peer, as gRPC names it, is on this machine."""
+    kind, _, rest = peer.partition(":")
+    if kind == "unix":
+        return True
+    try:
+        address = ipaddress.ip_address(unquote(rest).rpartition(":")[0].strip("[]"))
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)
 
 
 def required_id(execution_id: str) -> str:

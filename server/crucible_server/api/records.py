@@ -15,17 +15,25 @@ from crucible_server.store import ExecutionRecord, ScriptSummary
 
 
 @dataclass(frozen=True, slots=True)
-class Presenter:
-    """Turns what the engine knows into messages of the contract."""
+class Terms:
+    """What the server says of itself that the configuration decides."""
 
-    version: str
-    start_time_ns: int
     max_request_bytes: int
     retention: Retention
     max_concurrent_executions: int
     max_queued_executions: int
     max_executions_memory: int
     default_level: security_pb2.SecurityLevel
+
+
+@dataclass(slots=True)
+class Presenter:
+    """Turns what the engine knows into messages of the contract."""
+
+    version: str
+    start_time_ns: int
+    terms: Terms
+    """Replaced when the configuration changes."""
 
     async def result(
         self, stored: execution_pb2.ExecutionResult, output: Output | None, with_json: bool
@@ -136,20 +144,20 @@ class Presenter:
             rune_patch_level=ready.rune_patch_level,
             vm_protocol_version=ready.protocol_version,
             instance_id=engine.instance_id,
-            default_security_level=self.default_level,
+            default_security_level=self.terms.default_level,
             security_levels=levels,
             modules=[module for module in ready.modules if module.name in reachable],
             isolation_layers=engine.isolation_layers,
-            max_request_bytes=self.max_request_bytes,
+            max_request_bytes=self.terms.max_request_bytes,
             max_value_depth=values.MAX_DEPTH,
             max_unary_output_bytes=HEAD_BYTES,
-            max_concurrent_executions=self.max_concurrent_executions,
-            max_queued_executions=self.max_queued_executions,
-            max_executions_memory_bytes=self.max_executions_memory,
-            max_stored_executions=self.retention.max_executions,
-            max_stored_scripts=self.retention.max_scripts,
+            max_concurrent_executions=self.terms.max_concurrent_executions,
+            max_queued_executions=self.terms.max_queued_executions,
+            max_executions_memory_bytes=self.terms.max_executions_memory,
+            max_stored_executions=self.terms.retention.max_executions,
+            max_stored_scripts=self.terms.retention.max_scripts,
         )
         info.start_time.FromNanoseconds(self.start_time_ns)
-        info.execution_retention.FromNanoseconds(self.retention.executions_ns)
-        info.script_retention.FromNanoseconds(self.retention.scripts_ns)
+        info.execution_retention.FromNanoseconds(self.terms.retention.executions_ns)
+        info.script_retention.FromNanoseconds(self.terms.retention.scripts_ns)
         return info

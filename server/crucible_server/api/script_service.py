@@ -17,6 +17,7 @@ from crucible_server.api.handlers import Context
 from crucible_server.api.records import Presenter
 from crucible_server.api.stored import StoredThings
 from crucible_server.engine.engine import Engine, Observed
+from crucible_server.engine.monitor import Monitor
 from crucible_server.engine.output import OutputChunk
 from crucible_server.errors import ErrorKind, ServiceError, invalid
 from crucible_server.policy.grants import Grants
@@ -32,11 +33,15 @@ _MAX_STATS = 1000
 class ScriptService:
     """The thin side of the contract; no logic of its own."""
 
-    def __init__(self, engine: Engine, grants: Grants, presenter: Presenter, default_grace: float) -> None:
+    def __init__(
+        self, engine: Engine, grants: Grants, presenter: Presenter, monitor: Monitor, default_grace: float
+    ) -> None:
         self._engine = engine
+        self._monitor = monitor
         self._grants = grants
         self._presenter = presenter
-        self._default_grace = default_grace
+        self.default_grace = default_grace
+        """How long Stop waits when it is not told, in seconds."""
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Registers every RPC of the service."""
@@ -184,8 +189,7 @@ class ScriptService:
         )
 
     async def _health(self, request: pb.HealthCheckRequest, context: Context) -> pb.HealthCheckResponse:
-        await self._engine.upkeep.probe()
-        return pb.HealthCheckResponse(health=health(self._engine))
+        return pb.HealthCheckResponse(health=health(self._engine, await self._monitor.probe()))
 
     async def _server_info(self, request: pb.GetServerInfoRequest, context: Context) -> pb.GetServerInfoResponse:
         return pb.GetServerInfoResponse(
@@ -197,7 +201,7 @@ class ScriptService:
         return pb.StartResponse(status=self._engine.status)
 
     async def _stop(self, request: pb.StopRequest, context: Context) -> pb.StopResponse:
-        grace = self._default_grace
+        grace = self.default_grace
         if request.HasField("grace_period"):
             grace = _grace(request.grace_period)
         interrupted = await self._engine.drain(grace)

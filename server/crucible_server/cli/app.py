@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from crucible_server.cli import events, executions, scripts, services, store
+from crucible_server.cli import config, events, executions, scripts, services, store
 from crucible_server.cli.check import check
 from crucible_server.cli.compile import compile_
 from crucible_server.cli.doctor import doctor
@@ -31,5 +31,6 @@ app.add_typer(executions.app, name="executions")
 app.add_typer(events.app, name="events")
 app.add_typer(services.app, name="services")
 app.add_typer(store.app, name="store")
+app.add_typer(config.app, name="config")
 for command in (health, metrics, doctor, version):
     app.command()(command)

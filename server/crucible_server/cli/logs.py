@@ -10,6 +10,9 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from crucible_server.telemetry import place
 
+_LEVELS = {"debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40, "exception": 40, "critical": 50}
+_least = 0
+
 
 def configure_logs(log_format: str, log_level: str) -> None:
     """One line for each event: for people with `console`, one JSON object with `json`.
@@ -21,6 +24,7 @@ def configure_logs(log_format: str, log_level: str) -> None:
         renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
     else:
         renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    set_log_level(log_level)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         _add_trace,
@@ -30,8 +34,10 @@ def configure_logs(log_format: str, log_level: str) -> None:
     if log_format == "json":
         shared.append(structlog.processors.format_exc_info)
     structlog.configure(
-        processors=[*shared, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(log_level),
+        # First, as what is dropped needs nothing else. Loggers are kept where they are used: a level that they hold
+        # themselves could not change.
+        processors=[_drop_below, *shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger("debug"),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
@@ -47,4 +53,16 @@ def _add_trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventD
         event["trace_id"] = here.trace_id
         if here.span_id:
             event["span_id"] = here.span_id
+    return event
+
+
+def set_log_level(log_level: str) -> None:
+    """What is less important is dropped from now on."""
+    global _least
+    _least = _LEVELS[log_level]
+
+
+def _drop_below(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    if _LEVELS.get(method, _least) < _least:
+        raise structlog.DropEvent
     return event

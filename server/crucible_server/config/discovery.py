@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from .quantities import Seconds
 
@@ -42,17 +42,17 @@ class DiscoveryConfig(BaseModel):
 
 
 class HealthCheckConfig(BaseModel):
-    """How the health of registered services is checked."""
+    """How often the server looks how it is, and how the health of registered services is checked."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     allow: tuple[str, ...] = ()
     """What may be asked: entries like those of `engine.http.allow`, http for `grpc://` and https for `grpcs://` too. A
     service with any other `health_check_url` is refused."""
-    interval: Seconds = 10.0
-    """Between two checks, for services that name none."""
-    timeout: Seconds = 3.0
-    """For an answer; at most the interval."""
+    interval: Seconds = Field(default=5.0, le=3600)
+    """Between two checks: of the store, and of services that name none."""
+    timeout: Seconds = 2.0
+    """For one answer: of the interpreter, or of a service; at most the interval."""
     failure_threshold: int = Field(default=3, ge=1, le=100)
     """Failures in a row after which a service is unhealthy."""
     success_threshold: int = Field(default=1, ge=1, le=100)
@@ -71,8 +71,9 @@ class HealthCheckConfig(BaseModel):
                 parse_entry(entry)
         return value
 
-    @model_validator(mode="after")
-    def _check_timeout(self) -> HealthCheckConfig:
-        if self.timeout > self.interval:
-            raise ValueError("expected `timeout` to be at most `interval`")
-        return self
+    @field_validator("timeout")
+    @classmethod
+    def _check_timeout(cls, value: float, info: ValidationInfo) -> float:
+        if value > info.data.get("interval", value):
+            raise ValueError(f"expected at most the interval, {info.data['interval']:g} s")
+        return value

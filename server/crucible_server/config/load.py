@@ -1,30 +1,108 @@
-"""Reads the configuration and says everything that is wrong with it at once."""
+"""Reads the layers of the configuration and says everything that is wrong with them at once."""
 
 from __future__ import annotations
 
 import difflib
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
-from pydantic_settings import SettingsError
+from pydantic import ValidationError
+from pydantic_settings import EnvSettingsSource, SettingsError
 
-from .models import ServerConfig, toml_file
+from . import positions, problems, secrets
+from .effects import Effect
+from .keys import all_keys, value_at
+from .models import ServerConfig, arguments_only, interpreter_variable
+from .problems import ConfigError, Problem
 
 _PREFIX = "CRUCIBLE_"
 # Names that mean something to other parts, however close they come to a key.
 _OTHER_VARIABLES = frozenset({"CRUCIBLE_VM", "CRUCIBLE_SERVER", "CRUCIBLE_CONFIG"})
 
 
-class ConfigError(Exception):
-    """A configuration that is not valid. `problems` name the key, what was expected and what came."""
+class Layer(StrEnum):
+    """Where a value can come from, the weakest first."""
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = tuple(problems)
+    DEFAULT = "default"
+    FILE = "file"
+    ENVIRONMENT = "environment"
+    FLAG = "flag"
+    SERVICE = "service"
+    """A call of ConfigService."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value comes from."""
+
+    layer: Layer
+    detail: str = ""
+    """File and line, variable, flag, or version."""
+
+    def __str__(self) -> str:
+        return self.detail or self.layer
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What a configuration is read from, besides the environment."""
+
+    file: Path | None = None
+    flags: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def fixed(cls, config: ServerConfig) -> Sources:
+        """Those of a configuration that is given whole."""
+        flags: dict[str, Any] = {}
+        for key in all_keys(ServerConfig):
+            put(flags, key.parts, value_at(config, key))
+        return cls(flags=flags)
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """What calls of ConfigService have set."""
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """By key with dots."""
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A valid configuration and where its values come from."""
+
+    config: ServerConfig
+    origins: Mapping[str, Origin]
+    """By key with dots."""
+    watched: tuple[Path, ...]
+    """The files that it was read from."""
+    raw: Mapping[str, Any] = field(repr=False)
+    """All layers in one, as they were read."""
+    layers: Layers = field(repr=False)
+
+    def with_overlay(self, overlay: Overlay) -> Loaded:
+        """The same with something else set by calls; nothing is read again. Raises ConfigError."""
+        return self.layers.under(overlay)
+
+    def pinned(self, running: ServerConfig) -> ServerConfig:
+        """This configuration as far as it can hold without a restart; the rest is as it runs. Raises ConfigError."""
+        raw = dict(self.raw)
+        for key in all_keys(ServerConfig):
+            if key.effect is not Effect.LIVE:
+                put(raw, key.parts, value_at(running, key))
+        try:
+            return validate(raw)
+        except ValidationError as error:
+            found = self.layers.problems_of(error, {})
+            raise ConfigError(
+                [replace(each, message=f"{each.message} (it goes with a key that needs a restart)") for each in found]
+            ) from error
 
 
 def load_config(path: Path | None, overrides: Mapping[str, Any]) -> ServerConfig:
@@ -32,83 +110,205 @@ def load_config(path: Path | None, overrides: Mapping[str, Any]) -> ServerConfig
 
     Raises ConfigError with all problems, one a line.
     """
-    problems = _misspelt_variables()
-    if path is not None:
-        problems += _unreadable(path)
-    if problems:
-        raise ConfigError(problems)
-    token = toml_file.set(path)
+    return load(Sources(path, overrides)).config
+
+
+def load(sources: Sources, overlay: Overlay | None = None) -> Loaded:
+    """The configuration of all layers, and where each value comes from. Raises ConfigError."""
+    return Layers(sources).under(overlay or Overlay())
+
+
+class Layers:
+    """What was read from file, environment and flags."""
+
+    def __init__(self, sources: Sources) -> None:
+        """Reads them. Raises ConfigError."""
+        found = _misspelt_variables()
+        self._file = _File(sources.file)
+        found += self._file.problems
+        self._secrets = self._file.secret_problems
+        try:
+            environment = _environment()
+        except SettingsError as error:
+            cause = f" ({error.__cause__})" if error.__cause__ else ""
+            found.append(Problem(f"{error}{cause}"))
+        if found:
+            raise ConfigError(found)
+        self._below = (
+            (Layer.FILE, self._file.content),
+            (Layer.ENVIRONMENT, environment),
+            (Layer.FLAG, sources.flags),
+        )
+
+    def under(self, overlay: Overlay) -> Loaded:
+        """The configuration of these layers and of one above them. Raises ConfigError."""
+        tree: dict[str, Any] = {}
+        for key, value in overlay.values.items():
+            put(tree, key.split("."), value)
+        raw: dict[str, Any] = {}
+        for _, layer in self._below:
+            _merge(raw, layer)
+        _merge(raw, tree)
+        try:
+            config = validate(raw)
+        except ValidationError as error:
+            raise ConfigError([*self._secrets, *self.problems_of(error, tree, overlay.version)]) from error
+        if self._secrets:
+            raise ConfigError(self._secrets)
+        origins = {key.path: self._origin(key.parts, tree, overlay.version) for key in all_keys(ServerConfig)}
+        return Loaded(config, origins, self._file.watched, raw, self)
+
+    def problems_of(self, error: ValidationError, tree: Mapping[str, Any], version: int = 0) -> list[Problem]:
+        """What the validation says, with where each value came from."""
+        found = []
+        for entry in error.errors(include_url=False):
+            # Defaults made from another value say only that this one, reported already, is not valid.
+            if entry["type"] == "default_factory_not_called":
+                continue
+            parts = tuple(str(part) for part in entry["loc"])
+            where = self._origin(parts, tree, version)
+            # A flag is known to whoever wrote it a moment ago.
+            name = {Layer.FILE: str(self._file.path), Layer.ENVIRONMENT: where.detail}.get(where.layer, "")
+            if where.layer is Layer.SERVICE:
+                name = "set by ConfigService"
+            line = self._file.line(parts) if where.layer is Layer.FILE else None
+            found.append(problems.of_entry(ServerConfig, dict(entry), name, line))
+        return found
+
+    def _origin(self, parts: tuple[str, ...], tree: Mapping[str, Any], version: int) -> Origin:
+        if _has(tree, parts):
+            return Origin(Layer.SERVICE, f"version {version}")
+        for name, layer in reversed(self._below):
+            if _has(layer, parts):
+                return Origin(name, self._detail(name, parts))
+        return Origin(Layer.DEFAULT)
+
+    def _detail(self, layer: Layer, parts: tuple[str, ...]) -> str:
+        if layer is Layer.FILE:
+            line = self._file.line(parts)
+            return f"{self._file.path}:{line}" if line else str(self._file.path)
+        if layer is Layer.ENVIRONMENT:
+            return _variable(parts)
+        return "--" + "-".join(parts).replace("_", "-")
+
+
+def validate(raw: Mapping[str, Any]) -> ServerConfig:
+    """The configuration of these values and the defaults alone. Raises pydantic.ValidationError."""
+    token = arguments_only.set(True)
     try:
-        return ServerConfig(**overrides)
-    except ValidationError as error:
-        entries = error.errors(include_url=False)
-        # Defaults made from another value say only that this one, reported already, is not valid.
-        told = [dict(entry) for entry in entries if entry["type"] != "default_factory_not_called"]
-        raise ConfigError([_problem(entry) for entry in told]) from error
-    except SettingsError as error:
-        cause = f" ({error.__cause__})" if error.__cause__ else ""
-        raise ConfigError([f"{error}{cause}"]) from error
+        return ServerConfig(**raw)
     finally:
-        toml_file.reset(token)
+        arguments_only.reset(token)
 
 
-def _problem(entry: dict[str, Any]) -> str:
-    location = [str(part) for part in entry["loc"]]
-    key = ".".join(location)
-    if entry["type"] == "extra_forbidden":
-        return f"{key}: there is no such key{_nearest(location)}"
-    if location[0] in ("unit_key", "store_password") or location[:2] == ["telemetry", "otlp_headers"]:
-        entry["input"] = "a value that is not shown"
-    message = str(entry["msg"]).removeprefix("Value error, ")
-    message = message[0].lower() + message[1:]
-    return f"{key}: {message}; got {entry['input']!r}"
+def put(tree: dict[str, Any], parts: tuple[str, ...] | list[str], value: Any) -> None:
+    """Sets a value in a tree of dictionaries, making those that are missing."""
+    for part in parts[:-1]:
+        below = tree.get(part)
+        # What is there may be shared with the layer that it came from.
+        tree[part] = below = dict(below) if isinstance(below, Mapping) else {}
+        tree = below
+    tree[parts[-1]] = value
 
 
-def _nearest(location: Sequence[str]) -> str:
-    model: type[BaseModel] = ServerConfig
-    for part in location[:-1]:
-        # Names that the operator chose are between those of the models.
-        if part in model.model_fields:
-            model = _nested(model, part)
-    keys = list(model.model_fields)
-    close = difflib.get_close_matches(location[-1], keys, n=1)
-    if close:
-        return f"; did you mean `{'.'.join([*location[:-1], close[0]])}`?"
-    return f"; expected one of {', '.join(sorted(keys))}"
+def take(tree: dict[str, Any], parts: tuple[str, ...]) -> None:
+    """Removes a value from a tree of dictionaries."""
+    for part in parts[:-1]:
+        tree = tree[part]
+    del tree[parts[-1]]
 
 
-def _nested(model: type[BaseModel], name: str) -> type[BaseModel]:
-    annotation: Any = model.model_fields[name].annotation
-    for candidate in (annotation, *get_args(annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return model
+class _File:
+    """The layer of the TOML file, its secrets put in place."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.content: dict[str, Any] = {}
+        self.problems: list[Problem] = []
+        self.secret_problems: list[Problem] = []
+        self.watched: tuple[Path, ...] = () if path is None else (path,)
+        self._text = ""
+        if path is not None:
+            self._read(path)
+
+    def _read(self, path: Path) -> None:
+        try:
+            self._text = path.read_bytes().decode()
+            self.content = tomllib.loads(self._text)
+        except OSError as error:
+            self.problems.append(problems.in_file(path, f"the configuration file cannot be read: {error.strerror}"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            line, said = positions.error_place(error)
+            self.problems.append(problems.in_file(path, f"expected TOML: {said}", line))
+        for parts, value in list(secrets.references(ServerConfig, self.content)):
+            if file := secrets.file_of(value, path.parent):
+                self.watched += (file,)
+            try:
+                put(self.content, parts, secrets.resolve(parts, value, path.parent))
+            except secrets.SecretError as error:
+                # The rest is read all the same, so that everything is told at once.
+                take(self.content, parts)
+                self.secret_problems.append(
+                    Problem(error.message, ".".join(error.path), origin=str(path), line=self.line(error.path))
+                )
+
+    def line(self, parts: tuple[str, ...]) -> int | None:
+        """Where a key stands in it."""
+        return positions.line_of(self._text, parts)
 
 
-def _misspelt_variables() -> list[str]:
+def _environment() -> dict[str, Any]:
+    content: dict[str, Any] = interpreter_variable()
+    _merge(content, EnvSettingsSource(ServerConfig)())
+    return content
+
+
+def _merge(tree: dict[str, Any], layer: Mapping[str, Any]) -> None:
+    for name, value in layer.items():
+        below = tree.get(name)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            merged = dict(below)
+            _merge(merged, value)
+            tree[name] = merged
+        else:
+            tree[name] = value
+
+
+def _has(layer: Mapping[str, Any], parts: tuple[str, ...]) -> bool:
+    node: Any = layer
+    for part in parts:
+        if not isinstance(node, Mapping):
+            # A value stands where a section is expected.
+            return True
+        if part not in node:
+            return False
+        node = node[part]
+    return True
+
+
+def _variable(parts: tuple[str, ...]) -> str:
+    present = {name.upper(): name for name in os.environ}
+    for length in range(len(parts), 0, -1):
+        if (name := present.get(_PREFIX + "__".join(parts[:length]).upper())) is not None:
+            return name
+    return "CRUCIBLE_VM" if parts == ("vm_path",) else _PREFIX + "__".join(parts).upper()
+
+
+def _misspelt_variables() -> list[Problem]:
     # Only near misses: orchestrators put CRUCIBLE_* names of their own into the environment.
     known = [_PREFIX + name.upper() for name in ServerConfig.model_fields]
-    problems = []
+    found = []
     for variable in sorted(os.environ):
         name = variable.upper().partition("__")[0]
         if not name.startswith(_PREFIX) or name in known or name in _OTHER_VARIABLES:
             continue
         if close := difflib.get_close_matches(name, known, n=1, cutoff=0.9):
-            problems.append(f"{variable}: there is no such variable; did you mean `{close[0]}`?")
-    return problems
-
-
-def _unreadable(path: Path) -> list[str]:
-    try:
-        with path.open("rb") as file:
-            content = tomllib.load(file)
-    except OSError as error:
-        return [f"{path}: the configuration file cannot be read: {error.strerror}"]
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        return [f"{path}: expected TOML: {error}"]
-    if "unit_key" in content:
-        return ["unit_key: a key does not belong into a file that is read by many; set CRUCIBLE_UNIT_KEY or use a file"]
-    if "store_password" in content:
-        advice = "set CRUCIBLE_STORE_PASSWORD or name a file by store_password_file"
-        return [f"store_password: a password does not belong into a file that is read by many; {advice}"]
-    return []
+            found.append(
+                Problem(
+                    f"there is no such variable; did you mean `{close[0]}`?",
+                    variable,
+                    nearest=close[0],
+                    origin=variable,
+                )
+            )
+    return found

@@ -26,7 +26,6 @@ from pydantic_settings import (
     InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
 
 from .addresses import check_address
@@ -43,8 +42,8 @@ MEMORY_BOUNDS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limi
 """Where control groups of version 2 and 1 say how much memory they grant."""
 _KEY = re.compile(r"[0-9A-Fa-f]{64}")
 
-toml_file: ContextVar[Path | None] = ContextVar("toml_file", default=None)
-"""The file that ServerConfig reads; `load_config` sets it."""
+arguments_only: ContextVar[bool] = ContextVar("arguments_only", default=False)
+"""Whether ServerConfig leaves the environment alone; set by whoever has read all layers itself."""
 
 
 def _lower(value: Any) -> Any:
@@ -61,6 +60,7 @@ class ResourceLimitsConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     max_memory_bytes: Bytes | None = ByteSize(100 * MIB)
+    """Of the script's values."""
     max_cpu_percentage: float | None = Field(default=80.0, gt=0, allow_inf_nan=False)
     """Of one processor."""
     max_concurrent_operations: int | None = Field(default=100, gt=0)
@@ -70,11 +70,17 @@ class ResourceLimitsConfig(BaseModel):
     max_execution_time: Seconds | None = None
     """For the script itself, by the wall clock."""
     max_network_requests: int | None = Field(default=None, gt=0)
+    """Redirects included."""
     max_operations: int | None = Field(default=None, gt=0)
+    """Instructions of the virtual machine."""
     max_output_bytes: Bytes | None = None
+    """Standard output and standard error together."""
     max_return_bytes: Bytes | None = None
+    """The value that a script returns."""
     max_native_depth: int | None = Field(default=None, gt=0, le=1024)
+    """How often native code may enter the virtual machine again."""
     max_host_calls: int | None = Field(default=None, gt=0)
+    """Calls that ask the server for something."""
 
 
 class ScriptEngineConfig(BaseModel):
@@ -125,6 +131,12 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0))
 
 
+def interpreter_variable() -> dict[str, Any]:
+    """What CRUCIBLE_VM sets."""
+    path = os.environ.get("CRUCIBLE_VM")
+    return {"vm_path": path} if path else {}
+
+
 def machine_memory() -> int:
     """Bytes that this machine has, or less when a control group bounds this process."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -139,7 +151,7 @@ class ServerConfig(BaseSettings):
     """The server: where it listens, where it keeps things, how much it runs at once.
 
     Values come from arguments, then environment variables `CRUCIBLE_*` (`__` between nested names), then the
-    TOML file, then the defaults.
+    defaults. `load` adds the file.
     """
 
     model_config = SettingsConfigDict(
@@ -156,6 +168,7 @@ class ServerConfig(BaseSettings):
     listen: str = "127.0.0.1:50051"
     """`HOST:PORT`; port 0 takes a free one."""
     data_dir: Path = Field(default_factory=_data_dir)
+    """Where everything lies that outlives the server; by default `$XDG_DATA_HOME/crucible`."""
     store_url: str = Field(default_factory=lambda values: _below(values, "crucible.db", "sqlite:///"))
     """`sqlite:///PATH` or a path, or `postgresql://USER@HOST:PORT/DATABASE`, which several servers may share."""
     store_password_file: Path | None = None
@@ -169,7 +182,7 @@ class ServerConfig(BaseSettings):
     unit_key_file: Path = Field(default_factory=lambda values: Path(_below(values, "unit.key")))
     """The key that seals byte code in the store; made when there is neither a key nor sealed byte code."""
     unit_key: SecretStr | None = None
-    """The key itself as 64 hexadecimal digits, instead of the file; from the environment only."""
+    """The key itself as 64 hexadecimal digits, instead of the file."""
     vm_path: Path = Field(default_factory=_vm_path)
     """The interpreter; besides, CRUCIBLE_VM names it."""
     spare_children: int = Field(default=2, ge=0, le=64)
@@ -188,6 +201,7 @@ class ServerConfig(BaseSettings):
     grace_period: Seconds = 10.0
     """How long a stopping server waits for what runs."""
     max_request_bytes: Bytes = ByteSize(4 * MIB)
+    """The largest request that is taken."""
     execution_retention: Seconds = 7 * 86400.0
     """How long finished executions are kept, unless `max_stored_executions` is reached."""
     max_stored_executions: int = Field(default=1_000_000, gt=0)
@@ -203,7 +217,9 @@ class ServerConfig(BaseSettings):
     require_isolation: tuple[str, ...] = ()
     """Layers of isolation without which the server does not start; besides those that are never optional."""
     log_format: Literal["console", "json"] = "console"
+    """How log lines look: for people, or one JSON object each."""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
+    """What is less important is not logged."""
     engine: ScriptEngineConfig = ScriptEngineConfig()
     events: EventsConfig = EventsConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
@@ -217,13 +233,10 @@ class ServerConfig(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, environment, file."""
-        sources = [init_settings, env_settings]
-        if vm := os.environ.get("CRUCIBLE_VM"):
-            sources.append(InitSettingsSource(settings_cls, {"vm_path": vm}))
-        if file := toml_file.get():
-            sources.append(TomlConfigSettingsSource(settings_cls, file))
-        return tuple(sources)
+        """Arguments, environment."""
+        if arguments_only.get():
+            return (init_settings,)
+        return init_settings, env_settings, InitSettingsSource(settings_cls, interpreter_variable())
 
     @field_validator("listen")
     @classmethod

@@ -7,11 +7,14 @@ import math
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ByteSize, Field
+from pydantic import BeforeValidator, ByteSize, Field, WithJsonSchema
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _WHOLE = re.compile(rf"(?:{_PART.pattern})+")
+# For editors; what decides is `parse_duration` and pydantic's ByteSize.
+_DURATION_PATTERN = r"^\s*(?:\d+(?:\.\d+)?\s*(?:ms|s|m|h|d)\s*)+$|^\s*\d+(?:\.\d+)?\s*$"
+_SIZE_PATTERN = r"^\s*\d+(?:\.\d+)?\s*(?:[kKmMgGtTpPeE]?[iI]?[bB]?)?\s*$"
 _EXPECTED = 'expected a duration above zero such as "500ms", "30s", "5m", "1m30s" or a number of seconds'
 
 
@@ -38,8 +41,27 @@ def _check_size(value: Any) -> Any:
     return value
 
 
-Seconds = Annotated[float, BeforeValidator(parse_duration)]
+Seconds = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    WithJsonSchema(
+        {
+            "title": "Duration",
+            "anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": _DURATION_PATTERN}],
+        }
+    ),
+]
 """A duration above zero, kept in seconds."""
 
-Bytes = Annotated[ByteSize, BeforeValidator(_check_size), Field(gt=0)]
+Bytes = Annotated[
+    ByteSize,
+    BeforeValidator(_check_size),
+    Field(gt=0),
+    WithJsonSchema(
+        {
+            "title": "Size",
+            "anyOf": [{"type": "integer", "exclusiveMinimum": 0}, {"type": "string", "pattern": _SIZE_PATTERN}],
+        }
+    ),
+]
 """A size above zero, kept in bytes. KiB is 1024 bytes, KB 1000."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from dataclasses import dataclass
 
@@ -49,6 +50,8 @@ class Admission:
         """What the running ones reserve."""
         self.refused = 0
         """Tickets that were not given because the queue was full."""
+        self.refused_at = float("-inf")
+        """When the latest of them was, on the monotonic clock in seconds."""
 
     @property
     def queued(self) -> int:
@@ -79,6 +82,7 @@ class Admission:
             self._run(ticket)
         elif len(self._queue) >= self._max_queue:
             self.refused += 1
+            self.refused_at = time.monotonic()
             raise ServiceError(
                 ErrorKind.ERROR_KIND_RESOURCE_EXCEEDED,
                 f"{self.running} {self._what} run and {len(self._queue)} wait: as many as this server takes; try later",
@@ -88,6 +92,18 @@ class Admission:
         else:
             self._queue.append(ticket)
         return ticket
+
+    @property
+    def max_queue(self) -> int:
+        """Tickets that may wait."""
+        return self._max_queue
+
+    def resize(self, total: int, max_queue: int, memory: int | None = None) -> None:
+        """Other bounds from now on; what runs or waits already keeps its place."""
+        self._total = total
+        self._max_queue = max_queue
+        self._memory = memory
+        self._advance()
 
     def leave(self, ticket: Ticket) -> None:
         """Gives a ticket back, whether its turn had come or not, and lets the next ones run."""
@@ -115,7 +131,10 @@ class Admission:
         return min(max(seconds, _MIN_RETRY_SECONDS), _MAX_RETRY_SECONDS)
 
     def _fits(self, ticket: Ticket) -> bool:
-        return self._memory is None or self.reserved_bytes + ticket.memory <= self._memory
+        if self._memory is None or self.reserved_bytes + ticket.memory <= self._memory:
+            return True
+        # One that was let in when there was to be more would wait for ever.
+        return ticket.memory > self._memory and self.reserved_bytes == 0
 
     def _within_limit(self, ticket: Ticket) -> bool:
         return ticket.limit is None or self._running.get(ticket.principal, 0) < ticket.limit

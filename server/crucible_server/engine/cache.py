@@ -93,6 +93,15 @@ class UnitCache:
             self.bytes -= len(old.unit)
         self._entries[unit.unit_key] = unit
         self.bytes += size
+        return self._evict()
+
+    def resize(self, max_entries: int, max_bytes: int) -> list[CompiledUnit]:
+        """Other bounds from now on; returns what was evicted because it no longer fits."""
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        return self._evict()
+
+    def _evict(self) -> list[CompiledUnit]:
         evicted = []
         while len(self._entries) > self._max_entries or self.bytes > self._max_bytes:
             _, oldest = self._entries.popitem(last=False)

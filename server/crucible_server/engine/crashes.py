@@ -35,6 +35,10 @@ class CrashLimit:
         self.refused = 0
         """Calls that were refused."""
 
+    def resize(self, per_minute: int) -> None:
+        """Another number from now on."""
+        self._per_minute = per_minute
+
     def note(self, tenant: str, principal: str) -> None:
         """Counts a crash."""
         bucket = self._filled(tenant, principal)

@@ -115,11 +115,12 @@ class Engine:
         )
         """Runs scripts outside the jail, where the operator allowed it; compiles nothing."""
         cache = UnitCache(settings.cache_entries, settings.cache_bytes)
-        compilers = Admission("compilers", most, settings.max_queued_executions)
+        self._max_compilers = most
+        self.compilers = Admission("compilers", most, settings.max_queued_executions)
         self.crashes = CrashLimit(settings.max_crashes_per_minute)
         self.scripts = Scripts(
             self.interpreter,
-            compilers,
+            self.compilers,
             self.crashes,
             store,
             seal,
@@ -170,6 +171,20 @@ class Engine:
         if self.no_development:
             outside.append(server_info_pb2.IsolationLayer(name="development", detail=self.no_development))
         return [*self.interpreter.ready.layers, *files, *outside]
+
+    def apply(self, settings: EngineSettings) -> None:
+        """Takes up what can change while it runs; what has begun keeps what it began with."""
+        self._settings = settings
+        self.scripts.is_caching = settings.is_caching
+        self.scripts.resize_cache(settings.cache_entries, settings.cache_bytes)
+        self.compilers.resize(self._max_compilers, settings.max_queued_executions)
+        self.admission.resize(
+            settings.max_concurrent_executions, settings.max_queued_executions, settings.max_executions_memory
+        )
+        self.crashes.resize(settings.max_crashes_per_minute)
+        self.interpreter.resize(settings.spare_children, settings.max_spare_children, settings.spare_limits)
+        self.host_calls.apply(settings.http)
+        self.upkeep.retention = settings.retention
 
     # -- life of the service
 
@@ -268,9 +283,7 @@ class Engine:
             execution.end(Ending(Kind.EXECUTION_ERROR_KIND_INTERRUPTED, results.LAPSED))
 
     def _set_status(self, status: Status) -> None:
-        previous, self.status = self.status, status
-        if status != previous:
-            self.events.post(story.status_changed(self.events, self.service_id, previous, status))
+        self.status = status
         self.on_status(status)
 
     def require_running(self) -> None:
@@ -398,7 +411,7 @@ class Engine:
             if execution.is_crash:
                 self.crashes.note(record.tenant, record.principal)
             result = execution.finished.result()
-            self.figures.ended(result, is_fault=execution.is_fault)
+            self.figures.ended(result, is_fault=execution.is_fault, is_lost=execution.is_lost)
             recorder().executed(result, execution.grant.level)
         except StoreError as error:
             # Whoever waits has been told.

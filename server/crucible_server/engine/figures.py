@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 
 from crucible.v1 import execution_pb2
 
-# The weight of the newest execution in the failure rate by which the service judges itself.
-_RATE_WEIGHT = 0.02
+# By which executions the service judges itself: so many at most, none that ended longer ago, and not by a few.
+_RECENT = 200
+_RECENT_SECONDS = 60.0
+_LEAST_RECENT = 10
+_LEAST_FAULTS = 3
+# Executions that are lost this shortly after one another went with one interpreter: that is one fault, not many.
+_ONE_LOSS_SECONDS = 1.0
 
 
 class Figures:
@@ -19,8 +25,8 @@ class Figures:
         self.successful = 0
         self.execution_seconds = 0.0
         """Of all executions together."""
-        self.fault_rate = 0.0
-        """Share of the latest executions that ended by the server's fault, 0 to 1."""
+        self._lost_at = float("-inf")
+        self._recent: deque[tuple[float, bool]] = deque(maxlen=_RECENT)
 
     @property
     def uptime_seconds(self) -> float:
@@ -37,10 +43,32 @@ class Figures:
         """Executions that succeeded; 100 before the first."""
         return 100.0 * self.successful / self.total if self.total else 100.0
 
-    def ended(self, result: execution_pb2.ExecutionResult, *, is_fault: bool) -> None:
-        """An execution has ended; `is_fault` is what the server itself saw, not what a child says."""
+    @property
+    def fault_rate(self) -> float:
+        """Share of the latest executions, those of the last minute, that ended by the server's fault, 0 to 1.
+
+        0 while they are too few to say anything.
+        """
+        oldest = time.monotonic() - _RECENT_SECONDS
+        while self._recent and self._recent[0][0] < oldest:
+            self._recent.popleft()
+        faults = sum(is_fault for _, is_fault in self._recent)
+        if len(self._recent) < _LEAST_RECENT or faults < _LEAST_FAULTS:
+            return 0.0
+        return faults / len(self._recent)
+
+    def ended(self, result: execution_pb2.ExecutionResult, *, is_fault: bool, is_lost: bool = False) -> None:
+        """An execution has ended; `is_fault` is what the server itself saw, not what a child says.
+
+        With `is_lost` it went with its interpreter.
+        """
         self.total += 1
         self.successful += result.success
         time_taken = result.execution_time
         self.execution_seconds += time_taken.seconds + time_taken.nanos / 1e9
-        self.fault_rate += (is_fault - self.fault_rate) * _RATE_WEIGHT
+        now = time.monotonic()
+        if is_lost:
+            last, self._lost_at = self._lost_at, now
+            if now - last < _ONE_LOSS_SECONDS:
+                return
+        self._recent.append((now, is_fault))

@@ -6,7 +6,7 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -35,6 +35,23 @@ _MAX_SLEEP = 7 * 86400.0
 _LEVELS = ("debug", "info", "warn", "error")
 
 
+class _Outbound:
+    """The client for requests, made when the first is."""
+
+    def __init__(self, config: HttpConfig, traced: tuple[str, ...]) -> None:
+        self.config = config
+        self.traced = traced
+        self._client: HttpClient | None = None
+
+    def client(self) -> HttpClient:
+        if self._client is None:
+            # Only here: most servers never make a request, and the library takes a while to load.
+            from crucible_server.outbound.client import HttpClient
+
+            self._client = HttpClient(self.config, traced=self.traced)
+        return self._client
+
+
 @dataclass(frozen=True, slots=True)
 class HostCallContext:
     """On whose behalf a call is made, and what that one may use."""
@@ -42,6 +59,8 @@ class HostCallContext:
     record: ExecutionRecord
     network: Allowance
     files: FileAllowance = field(default_factory=FileAllowance)
+    outbound: _Outbound | None = None
+    """Where requests go; as it was configured when the execution began."""
 
 
 Act = Callable[[HostCallContext, value_pb2.ObjectValue], Awaitable[value_pb2.Value]]
@@ -65,9 +84,7 @@ class HostCalls:
     def __init__(self, http: HttpConfig, files: Files | None = None, traced: Iterable[str] = ()) -> None:
         """Without `files` no script has any; the origins `traced` are told which trace a request belongs to."""
         self._entries: dict[str, HostCallEntry] = {}
-        self._http_config = http
-        self._traced = tuple(traced)
-        self._http: HttpClient | None = None
+        self._outbound = _Outbound(http, tuple(traced))
         self._files = files
         self.register(HostCallEntry("crucible.basic.log", 1, "crucible::basic", True, _log))
         self.register(HostCallEntry("crucible.basic.sleep", 1, "crucible::basic", True, _sleep))
@@ -86,8 +103,14 @@ class HostCalls:
             raise ValueError(f"the host call {entry.name} is registered already")
         self._entries[entry.name] = entry
 
+    def apply(self, http: HttpConfig) -> None:
+        """Other bounds of HTTP, for executions that begin from now on."""
+        if http != self._outbound.config:
+            self._outbound = _Outbound(http, self._outbound.traced)
+
     def handler(self, context: HostCallContext, modules: frozenset[str]) -> HostCallHandler:
         """What answers the calls of one execution that may use these modules."""
+        context = replace(context, outbound=self._outbound)
 
         async def answer(call: child_pb2.HostCall) -> value_pb2.Value:
             entry = self._entries.get(call.name)
@@ -114,15 +137,11 @@ class HostCalls:
         return followed
 
     async def _request(self, context: HostCallContext, arguments: value_pb2.ObjectValue) -> value_pb2.Value:
-        if self._http is None:
-            # Only here: most servers never make a request, and the library takes a while to load.
-            from crucible_server.outbound.client import HttpClient
-
-            self._http = HttpClient(self._http_config, traced=self._traced)
+        assert context.outbound is not None
         try:
             # At Development a script can open connections of its own.
             is_open = context.record.security_level == security_pb2.SECURITY_LEVEL_DEVELOPMENT
-            return await self._http.request(arguments, context.network, is_open=is_open)
+            return await context.outbound.client().request(arguments, context.network, is_open=is_open)
         except RefusedError as error:
             raise HostCallError(f"http: {error}") from None
 

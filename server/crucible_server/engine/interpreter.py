@@ -18,6 +18,7 @@ from crucible_server.config import IsolationConfig
 from crucible_server.engine.child import Child
 from crucible_server.engine.isolation import Isolation, Surroundings
 from crucible_server.engine.renewal import RenewalClock
+from crucible_server.engine.resources import process_state
 from crucible_server.engine.spares import SpareTarget
 from crucible_server.engine.zygote import Zygote
 from crucible_server.errors import ServiceError, unavailable
@@ -114,6 +115,28 @@ class Interpreter:
         """Whether as many spares as wanted wait for a job."""
         wanted = self._target.wanted(asyncio.get_running_loop().time())
         return len(self._spares) >= wanted and all(child.spawned.done() for child in self._spares)
+
+    @property
+    def unanswered_seconds(self) -> float:
+        """How long the zygote has owed an answer, in whole looks; 0 when it owes none."""
+        return self._zygote.unanswered * _LOOK_SECONDS if self._zygote else 0.0
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the kernel has stopped the zygote, as after SIGSTOP or under a debugger."""
+        return self.alive and process_state(self.zygote_pid) in ("T", "t")
+
+    def resize(self, spares: int, max_spares: int, spare_limits: zygote_pb2.ChildLimits) -> None:
+        """Other spares from now on. Those that could not become what they are for are ended."""
+        self._target.resize(spares, max_spares)
+        if spare_limits != self._spare_limits:
+            self._spare_limits = spare_limits
+            while self._spares:
+                child = self._spares.pop()
+                child.on_end = None
+                child.kill()
+        self.trim_spares()
+        self._refill()
 
     async def start(self) -> None:
         """Starts the first zygote. Raises ServiceError when it, or isolation that is required, cannot be had."""

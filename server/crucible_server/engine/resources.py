@@ -68,3 +68,11 @@ def _processor_seconds(pid: int) -> float:
     except OSError:
         return 0.0
     return sum(int(field) for field in fields[11:15]) / _TICKS
+
+
+def process_state(pid: int) -> str:
+    """The kernel's letter for what a process does, such as `S` for sleeping and `T` for stopped; empty without one."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return ""

@@ -89,7 +89,8 @@ class Scripts:
         self._store = store
         self._seal = seal
         self._events = events
-        self._is_caching = is_caching
+        self.is_caching = is_caching
+        """Whether byte code is kept, in memory and in the store."""
         self.cache = cache
         self._obtaining: dict[tuple[str, bool, bool], asyncio.Task[Compilation]] = {}
         self._references: OrderedDict[tuple[str, str, str], None] = OrderedDict()
@@ -224,7 +225,7 @@ class Scripts:
             self._references.popitem(last=False)
 
     async def _obtain(self, wanted: _Wanted, grant: Grant) -> Compilation:
-        if self._is_caching and not wanted.force:
+        if self.is_caching and not wanted.force:
             unit = self.cache.get(wanted.unit_key)
             if unit is not None:
                 return Compilation(unit, unit.diagnostics, unit.rendered, cached=True)
@@ -245,7 +246,7 @@ class Scripts:
             task.exception()
 
     async def _find_or_compile(self, wanted: _Wanted, grant: Grant) -> Compilation:
-        if self._is_caching and not wanted.force:
+        if self.is_caching and not wanted.force:
             unit = await self._find(wanted, grant)
             if unit is not None:
                 return Compilation(unit, unit.diagnostics, unit.rendered, cached=True)
@@ -289,8 +290,15 @@ class Scripts:
             self._take_into_memory(unit)
         return unit
 
+    def resize_cache(self, max_entries: int, max_bytes: int) -> None:
+        """Other bounds of byte code in memory from now on."""
+        self._tell_evicted(self.cache.resize(max_entries, max_bytes))
+
     def _take_into_memory(self, unit: CompiledUnit) -> None:
-        if evicted := self.cache.put(unit):
+        self._tell_evicted(self.cache.put(unit))
+
+    def _tell_evicted(self, evicted: list[CompiledUnit]) -> None:
+        if evicted:
             self._events.post(*(story.evicted(self._events, each) for each in evicted))
 
     async def _compile(self, source: script_pb2.ScriptSource, grant: Grant, wanted: _Wanted) -> Compilation:
@@ -332,11 +340,11 @@ class Scripts:
         compiled.compile_time.FromMicroseconds(result.compile_time_us)
         unit = CompiledUnit.of(wanted.unit_key, result.unit, compiled, diagnostics, rendered, grant.tenant)
         told = story.compiled(self._events, grant, wanted.script_id, job.elapsed, None)
-        if self._is_caching and self.cache.has_room(unit):
+        if self.is_caching and self.cache.has_room(unit):
             told.append(story.cached(self._events, grant, unit))
         await self._store.put_script(self._record(source, grant, unit), self._sealed(unit, grant.tenant), None, told)
         self._refer(grant, wanted.script_id)
-        if self._is_caching:
+        if self.is_caching:
             self._take_into_memory(unit)
         return Compilation(unit, diagnostics, rendered, cached=False)
 
@@ -349,7 +357,7 @@ class Scripts:
         return failed
 
     def _sealed(self, unit: CompiledUnit, tenant: str) -> UnitRecord | None:
-        if not self._is_caching:
+        if not self.is_caching:
             return None
         compiled = script_service_pb2.CompileScriptResponse(
             success=True, script=unit.script, diagnostics=unit.diagnostics, rendered_diagnostics=unit.rendered

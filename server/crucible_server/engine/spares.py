@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 # One spare fewer for each of these in which fewer jobs ran at once.
 _DECAY_SECONDS = 10.0
 
@@ -14,6 +16,13 @@ class SpareTarget:
         self._most = max(least, most) if least else 0
         self._wanted = least
         self._needed_at = float("-inf")
+
+    def resize(self, least: int, most: int) -> None:
+        """Other bounds from now on."""
+        self._least = least
+        self._most = max(least, most) if least else 0
+        # As long as nothing was needed, as many as there are to be at least.
+        self._wanted = least if math.isinf(self._needed_at) else max(least, min(self._wanted, self._most))
 
     def drawn(self, now: float, busy: int) -> None:
         """A job has got a child; `now` is in seconds, `busy` counts the jobs that have one, this included."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from crucible.v1 import event_pb2, execution_pb2, script_pb2, security_pb2, server_info_pb2
+from crucible_server.configuration.changes import ConfigurationChange
 from crucible_server.engine.cache import CompiledUnit
 from crucible_server.engine.job import Kind
 from crucible_server.engine.results import State, state_of
@@ -92,9 +93,22 @@ def refused(sink: EventSink, caller: Caller, level: int, message: str) -> EventD
     return _violation(sink, caller, "request", message, level)
 
 
-def status_changed(sink: EventSink, service_id: str, previous: Status, status: Status) -> EventDraft:
+def configured(sink: EventSink, change: ConfigurationChange) -> EventDraft:
+    """Another configuration is in force, or will be at the next start."""
+    kind = event_pb2.ConfigurationChanged(
+        version=change.version,
+        keys=[each.key.path for each in change.keys],
+        origin=change.cause,
+        restart_keys=[each.key.path for each in change.keys if each.needs_restart],
+    )
+    return sink.draft(kind, principal=change.principal)
+
+
+def status_changed(sink: EventSink, service_id: str, previous: Status, status: Status, message: str) -> EventDraft:
     """The server is well, or no longer."""
-    kind = event_pb2.HealthStatusChanged(service_id=service_id, status=status, previous_status=previous)
+    kind = event_pb2.HealthStatusChanged(
+        service_id=service_id, status=status, previous_status=previous, message=message[:_MAX_TEXT]
+    )
     kind.timestamp.GetCurrentTime()
     return sink.draft(kind)
 

@@ -18,7 +18,7 @@ from crucible_server.events.journal import EventSink
 from crucible_server.store import EventDraft, ExecutionEnd, Store, StoreError, StoreErrorKind
 
 _TICK_SECONDS = 1.0
-_PROBE_TICKS = 5
+_FLUSH_TICKS = 5
 _SETTLE_TICKS = 5
 _SWEEP_TICKS = 60
 # Scripts deleted at a time: one transaction, so that byte code in memory goes with what went in the store.
@@ -49,7 +49,8 @@ class Upkeep:
         self._events = events
         self._scripts = scripts
         self._interpreter = interpreter
-        self._retention = retention
+        self.retention = retention
+        """What `sweep` goes by; another one holds from the next sweep on."""
         self._unstored: list[tuple[ExecutionEnd, Sequence[EventDraft]]] = []
         self._task: asyncio.Task[None] | None = None
         self.resources = Resources()
@@ -108,7 +109,7 @@ class Upkeep:
         interrupted = await self._store.interrupt_unfinished(
             now,
             results.interrupted,
-            now + self._retention.executions_ns,
+            now + self.retention.executions_ns,
             lambda record: story.interrupted(self._events, record),
         )
         if interrupted:
@@ -116,7 +117,7 @@ class Upkeep:
 
     async def sweep(self) -> None:
         """Deletes what is older than its retention, and what is too many. Raises StoreError."""
-        store, kept = self._store, self._retention
+        store, kept = self._store, self.retention
         now = time.time_ns()
         executions = await _batches(lambda: store.expire_executions(now))
         if store.execution_count > kept.max_executions:
@@ -136,8 +137,7 @@ class Upkeep:
                 self.resources.sample(self._interpreter.zygote_pids)
                 self._interpreter.trim_spares()
                 await self._store_ends()
-                if ticks % _PROBE_TICKS == 0:
-                    await self.probe()
+                if ticks % _FLUSH_TICKS == 0:
                     self._scripts.flush_uses()
                 if self._store.is_shared and ticks % _SETTLE_TICKS == 0:
                     await self.settle()

@@ -77,6 +77,11 @@ class Zygote:
         return self._process.pid if self._process else 0
 
     @property
+    def unanswered(self) -> int:
+        """Looks in a row, but the last, that have found a question without an answer."""
+        return max(self._unanswered - 1, 0)
+
+    @property
     def child_pids(self) -> list[int]:
         """Process ids of its children."""
         # A copy first, in one step: whoever reads metrics does so in another thread.

@@ -38,13 +38,17 @@ class Grants:
         self._config = config
         self._available: frozenset[str] = frozenset()
         self._no_development = ""
-        # The configuration does not change while the server runs.
         self._plain: dict[int, Limits] = {}
 
     @property
     def default_level(self) -> Level:
         """The level of a request that names none."""
         return levels.resolve_level(Level.SECURITY_LEVEL_UNSPECIFIED, self._config)
+
+    def apply(self, config: ServerConfig) -> None:
+        """Takes up another configuration for requests from now on."""
+        self._config = config
+        self._plain = {}
 
     def set_available(self, modules: Sequence[str]) -> None:
         """Tells which modules the interpreter has."""

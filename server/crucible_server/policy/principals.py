@@ -18,3 +18,6 @@ class Caller:
 
 LOCAL = Caller(tenant="local", principal="local", roles=frozenset((Role.USER, Role.OPERATOR)))
 """Everybody, until the server knows identities: it listens on loopback only."""
+
+REMOTE = Caller(tenant="local", principal="local")
+"""Whoever comes from another machine to a server that was told to let them: nothing says that they operate it."""

@@ -44,10 +44,16 @@ class HealthChecks:
     def __init__(self, registry: Registry, config: HealthCheckConfig, probe: Probe) -> None:
         self._registry = registry
         self._probe = probe
-        self._slots = asyncio.Semaphore(config.max_concurrent)
+        self._most = config.max_concurrent
+        self._slots = asyncio.Semaphore(self._most)
         self._tasks: dict[_Key, asyncio.Task[None]] = {}
         self._look = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
+
+    def resize(self, max_concurrent: int) -> None:
+        """So many checks at once, of those that begin from now on."""
+        if max_concurrent != self._most:
+            self._most, self._slots = max_concurrent, asyncio.Semaphore(max_concurrent)
 
     def start(self) -> None:
         """Begins to check what is registered, and what will be."""

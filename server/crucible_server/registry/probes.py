@@ -21,6 +21,12 @@ class Probes:
         self._http: Probe | None = None
         self._grpc: Probe | None = None
 
+    def apply(self, config: HealthCheckConfig) -> None:
+        """Another list of what may be asked, for checks from now on."""
+        if config != self._config:
+            self._config = config
+            self._http = self._grpc = None
+
     def require(self, url: HealthUrl) -> None:
         """Raises ServiceError unless the operator's list has it: the server would ask where its callers cannot."""
         from crucible_server.outbound.allow import AllowList, read_url

@@ -62,7 +62,8 @@ class Registry:
         self._store = store
         self._events = events
         self._discovery = discovery
-        self._health_check = health_check
+        self.health_check = health_check
+        """For services that name no times of their own."""
         self._allow = allow
         self._version = 0
         self._changed = asyncio.Event()
@@ -97,7 +98,7 @@ class Registry:
         info = request.service
         check_info(info)
         lease_ns = lease_of(request.lease if request.HasField("lease") else None, self._discovery.lease)
-        check = health_check_of(request.health_check, self._health_check)
+        check = health_check_of(request.health_check, self.health_check)
         if info.health_check_url:
             self._allow(HealthUrl.parse(info.health_check_url))
         elif request.HasField("health_check"):

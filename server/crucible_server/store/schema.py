@@ -8,7 +8,7 @@ from typing import Any
 
 from .errors import StoreError, StoreErrorKind, store_error
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """All revisions in order; kept here too, so that a start without an upgrade need not load Alembic."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"

@@ -10,18 +10,18 @@ from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from crucible.v1 import server_info_pb2
 from crucible_server.engine.engine import Engine, status_word
-from crucible_server.engine.health import assess
+from crucible_server.engine.monitor import Monitor
 from crucible_server.engine.resources import memory_bytes
 
 Status = server_info_pb2.ServiceStatus
 Read = Callable[[], float]
 
 
-def observe(meter: Meter, engine: Engine) -> None:
-    """Makes the figures of an engine readable."""
+def observe(meter: Meter, engine: Engine, monitor: Monitor) -> None:
+    """Makes the figures of an engine, and how it is, readable."""
     _counters(meter, engine)
     _gauges(meter, engine)
-    _states(meter, engine)
+    _states(meter, engine, monitor)
 
 
 def _counters(meter: Meter, engine: Engine) -> None:
@@ -97,11 +97,11 @@ def _gauges(meter: Meter, engine: Engine) -> None:
         meter.create_observable_gauge(name, [_one(read)], unit, description)
 
 
-def _states(meter: Meter, engine: Engine) -> None:
+def _states(meter: Meter, engine: Engine, monitor: Monitor) -> None:
     words = {cast(Status, status): status_word(cast(Status, status)) for status in Status.values() if status}
 
     def status(_: CallbackOptions) -> Iterable[Observation]:
-        now, _message = assess(engine)
+        now = monitor.current.status
         return [Observation(int(each == now), {"crucible.service.status": word}) for each, word in words.items()]
 
     def layers(_: CallbackOptions) -> Iterable[Observation]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
     from crucible_server.engine.engine import Engine
+    from crucible_server.engine.monitor import Monitor
     from crucible_server.telemetry.page import Page
     from crucible_server.telemetry.spans import OtelTracer
 
@@ -41,7 +42,7 @@ log = structlog.get_logger()
 class Telemetry:
     """Without configuration it does nothing and loads no library."""
 
-    def __init__(self, config: TelemetryConfig, engine: Engine) -> None:
+    def __init__(self, config: TelemetryConfig, engine: Engine, monitor: Monitor) -> None:
         """Raises ServiceError (CONFIGURATION_ERROR) when it cannot be had as configured."""
         self.recorder: Recorder = NOTHING_RECORDED
         self.tracer: OtelTracer | None = None
@@ -55,7 +56,7 @@ class Telemetry:
         try:
             resource = _resource(config, engine.instance_id)
             if config.is_measuring:
-                self._measure(config, resource, engine)
+                self._measure(config, resource, engine, monitor)
             if config.otlp_endpoint and config.traces:
                 self._trace(config, resource)
         except Exception as error:
@@ -80,7 +81,7 @@ class Telemetry:
         """Whether anything is measured or traced."""
         return self.tracer is not None or self._meters is not None
 
-    def _measure(self, config: TelemetryConfig, resource: Resource, engine: Engine) -> None:
+    def _measure(self, config: TelemetryConfig, resource: Resource, engine: Engine, monitor: Monitor) -> None:
         from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
         from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
         from opentelemetry.sdk.metrics.view import DropAggregation, View
@@ -110,7 +111,7 @@ class Telemetry:
         )
         meter = self._meters.get_meter(_SCOPE, __version__)
         self.recorder = MeterRecorder(meter)
-        observe(meter, engine)
+        observe(meter, engine, monitor)
 
     def _open_page(self, listen: str) -> MetricReader:
         from opentelemetry.exporter.prometheus import PrometheusMetricReader

@@ -351,6 +351,28 @@ pub struct HealthStatus {
     /// The layers of isolation around every script.
     #[prost(message, repeated, tag = "5")]
     pub isolation_layers: ::prost::alloc::vec::Vec<IsolationLayer>,
+    /// Everything that keeps the service from being healthy, the worst first; empty when nothing does.
+    #[prost(message, repeated, tag = "6")]
+    pub reasons: ::prost::alloc::vec::Vec<HealthReason>,
+    /// Since when the status is what it is.
+    #[prost(message, optional, tag = "7")]
+    pub since: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// One thing that keeps the service from being healthy.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HealthReason {
+    /// What it is, for programs, such as `store_failed`, `interpreter_unresponsive`, `queue_crowded`.
+    #[prost(string, tag = "1")]
+    pub code: ::prost::alloc::string::String,
+    /// How bad it is.
+    #[prost(enumeration = "ServiceStatus", tag = "2")]
+    pub status: i32,
+    /// In one sentence: what is wrong, and what to do about it.
+    #[prost(string, tag = "3")]
+    pub message: ::prost::alloc::string::String,
+    /// Since when.
+    #[prost(message, optional, tag = "4")]
+    pub since: ::core::option::Option<::prost_types::Timestamp>,
 }
 /// Figures of the service since its start.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
@@ -599,6 +621,11 @@ pub enum ErrorKind {
     EventExists = 22,
     /// The service id is taken by a service of another principal. ALREADY_EXISTS.
     ServiceExists = 23,
+    /// What was to be changed has another version than the caller has seen. ABORTED, with `expected_version` and
+    /// `current_version` in the metadata.
+    VersionConflict = 30,
+    /// There is no such version of the configuration. NOT_FOUND.
+    RevisionNotFound = 31,
 }
 impl ErrorKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -628,6 +655,8 @@ impl ErrorKind {
             Self::SubscriptionNotFound => "ERROR_KIND_SUBSCRIPTION_NOT_FOUND",
             Self::EventExists => "ERROR_KIND_EVENT_EXISTS",
             Self::ServiceExists => "ERROR_KIND_SERVICE_EXISTS",
+            Self::VersionConflict => "ERROR_KIND_VERSION_CONFLICT",
+            Self::RevisionNotFound => "ERROR_KIND_REVISION_NOT_FOUND",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -654,6 +683,8 @@ impl ErrorKind {
             "ERROR_KIND_SUBSCRIPTION_NOT_FOUND" => Some(Self::SubscriptionNotFound),
             "ERROR_KIND_EVENT_EXISTS" => Some(Self::EventExists),
             "ERROR_KIND_SERVICE_EXISTS" => Some(Self::ServiceExists),
+            "ERROR_KIND_VERSION_CONFLICT" => Some(Self::VersionConflict),
+            "ERROR_KIND_REVISION_NOT_FOUND" => Some(Self::RevisionNotFound),
             _ => None,
         }
     }

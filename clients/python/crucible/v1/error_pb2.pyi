@@ -31,6 +31,8 @@ class ErrorKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_KIND_SUBSCRIPTION_NOT_FOUND: _ClassVar[ErrorKind]
     ERROR_KIND_EVENT_EXISTS: _ClassVar[ErrorKind]
     ERROR_KIND_SERVICE_EXISTS: _ClassVar[ErrorKind]
+    ERROR_KIND_VERSION_CONFLICT: _ClassVar[ErrorKind]
+    ERROR_KIND_REVISION_NOT_FOUND: _ClassVar[ErrorKind]
 
 class ExecutionErrorKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -75,6 +77,8 @@ ERROR_KIND_EVENTS_EXPIRED: ErrorKind
 ERROR_KIND_SUBSCRIPTION_NOT_FOUND: ErrorKind
 ERROR_KIND_EVENT_EXISTS: ErrorKind
 ERROR_KIND_SERVICE_EXISTS: ErrorKind
+ERROR_KIND_VERSION_CONFLICT: ErrorKind
+ERROR_KIND_REVISION_NOT_FOUND: ErrorKind
 EXECUTION_ERROR_KIND_UNSPECIFIED: ExecutionErrorKind
 EXECUTION_ERROR_KIND_RUNTIME: ExecutionErrorKind
 EXECUTION_ERROR_KIND_PANIC: ExecutionErrorKind

@@ -125,7 +125,7 @@ class IsolationLayer(_message.Message):
     def __init__(self, name: _Optional[str] = ..., active: _Optional[bool] = ..., required: _Optional[bool] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class HealthStatus(_message.Message):
-    __slots__ = ("status", "message", "details", "timestamp", "isolation_layers")
+    __slots__ = ("status", "message", "details", "timestamp", "isolation_layers", "reasons", "since")
     class DetailsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -138,12 +138,28 @@ class HealthStatus(_message.Message):
     DETAILS_FIELD_NUMBER: _ClassVar[int]
     TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
     ISOLATION_LAYERS_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
     status: ServiceStatus
     message: str
     details: _containers.MessageMap[str, _value_pb2.Value]
     timestamp: _timestamp_pb2.Timestamp
     isolation_layers: _containers.RepeatedCompositeFieldContainer[IsolationLayer]
-    def __init__(self, status: _Optional[_Union[ServiceStatus, str]] = ..., message: _Optional[str] = ..., details: _Optional[_Mapping[str, _value_pb2.Value]] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., isolation_layers: _Optional[_Iterable[_Union[IsolationLayer, _Mapping]]] = ...) -> None: ...
+    reasons: _containers.RepeatedCompositeFieldContainer[HealthReason]
+    since: _timestamp_pb2.Timestamp
+    def __init__(self, status: _Optional[_Union[ServiceStatus, str]] = ..., message: _Optional[str] = ..., details: _Optional[_Mapping[str, _value_pb2.Value]] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., isolation_layers: _Optional[_Iterable[_Union[IsolationLayer, _Mapping]]] = ..., reasons: _Optional[_Iterable[_Union[HealthReason, _Mapping]]] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class HealthReason(_message.Message):
+    __slots__ = ("code", "status", "message", "since")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    status: ServiceStatus
+    message: str
+    since: _timestamp_pb2.Timestamp
+    def __init__(self, code: _Optional[str] = ..., status: _Optional[_Union[ServiceStatus, str]] = ..., message: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class PerformanceMetrics(_message.Message):
     __slots__ = ("memory_usage", "cpu_usage", "active_connections", "queued_executions", "total_compilations", "successful_compilations", "total_executions", "successful_executions", "average_compile_time", "average_execution_time", "cache_hits", "cache_misses", "cache_evictions", "cache_entries", "cache_bytes", "uptime", "cache_rejections", "spare_hits", "spare_misses", "spare_children", "reserved_memory_bytes", "forked_children", "failed_executions", "refused_executions")

@@ -11,6 +11,9 @@ export const serviceConfig = {
         },
         {
           "service": "crucible.v1.RegistryService"
+        },
+        {
+          "service": "crucible.v1.ConfigService"
         }
       ],
       "retryPolicy": {

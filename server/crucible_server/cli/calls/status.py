@@ -30,6 +30,7 @@ def show_health(server: str, *, as_json: bool) -> Exit:
             (
                 ("status", enum_word(server_info_pb2.ServiceStatus.DESCRIPTOR, health.status)),
                 ("message", health.message),
+                ("besides", "\n".join(reason.message for reason in health.reasons[1:])),
                 ("at", day_time(health.timestamp)),
                 *((name, _figure(name, value)) for name, value in details.items()),
                 ("isolation", ", ".join(layer.name for layer in health.isolation_layers if layer.active)),
