@@ -18,8 +18,9 @@ from crucible_server.api.script_service import SERVICE as SCRIPT_SERVICE
 from crucible_server.config import HealthCheckConfig, ServerConfig
 from crucible_server.configuration import Configuration, ConfigurationChange
 from crucible_server.engine import story
-from crucible_server.engine.engine import Engine, Status, status_word
+from crucible_server.engine.engine import Engine
 from crucible_server.engine.monitor import Assessment, Monitor
+from crucible_server.engine.service import Status, status_word
 from crucible_server.events.emission import Emission
 from crucible_server.events.feed import Feed
 from crucible_server.events.retention import EventRetention

@@ -23,10 +23,11 @@ from crucible_server.capacity import raise_file_limit, shortages
 from crucible_server.config import ServerConfig, Sources
 from crucible_server.configuration import Configuration
 from crucible_server.engine import bounds
-from crucible_server.engine.engine import Engine, EngineSettings
+from crucible_server.engine.engine import Engine
 from crucible_server.engine.health import DEGRADED, Reason
 from crucible_server.engine.keys import open_seal
 from crucible_server.engine.monitor import Monitor
+from crucible_server.engine.settings import EngineSettings
 from crucible_server.engine.storage import open_store
 from crucible_server.engine.upkeep import Retention
 from crucible_server.errors import ErrorKind, ServiceError

@@ -1,82 +1,37 @@
-"""The engine: owns scripts, executions and the interpreter, from start to stop."""
+"""The engine: runs executions, which callers observe."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
-import os
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import structlog
 
-from crucible.v1 import execution_pb2, security_pb2, server_info_pb2
-from crucible.vm.v1 import zygote_pb2
-from crucible_server.config import FilesConfig, HttpConfig, IsolationConfig
+from crucible.v1 import execution_pb2, security_pb2
 from crucible_server.engine import bounds, results, story
-from crucible_server.engine.admission import Admission, Ticket
-from crucible_server.engine.cache import UnitCache
-from crucible_server.engine.catalog import Catalog
-from crucible_server.engine.crashes import CrashLimit
-from crucible_server.engine.elsewhere import Elsewhere, cancellation
+from crucible_server.engine.admission import Ticket
+from crucible_server.engine.elsewhere import cancellation
 from crucible_server.engine.execution import Execution, bind
-from crucible_server.engine.figures import Figures
-from crucible_server.engine.history import History, execution_not_found
-from crucible_server.engine.host_calls import HostCalls
-from crucible_server.engine.identity import UnitSeal, request_hash
-from crucible_server.engine.interpreter import Interpreter
-from crucible_server.engine.isolation import DEVELOPMENT, isolation_of_tree
+from crucible_server.engine.history import execution_not_found
+from crucible_server.engine.identity import request_hash
 from crucible_server.engine.job import Ending, Kind
 from crucible_server.engine.output import Output, OutputChunk, StoredOutput
-from crucible_server.engine.renewal import RenewalClock
 from crucible_server.engine.results import State
-from crucible_server.engine.scripts import Scripts
-from crucible_server.engine.spares import SpareTarget
-from crucible_server.engine.upkeep import Retention, Upkeep
-from crucible_server.errors import ErrorKind, ServiceError, invalid, unavailable
-from crucible_server.events.journal import Journal
-from crucible_server.files.client import Files
+from crucible_server.engine.service import Service
+from crucible_server.errors import ErrorKind, ServiceError, invalid
 from crucible_server.policy.grants import Grant
-from crucible_server.policy.principals import Caller
-from crucible_server.store import ExecutionRecord, Store, StoreError
+from crucible_server.store import ExecutionRecord, StoreError
 from crucible_server.telemetry.place import recorder, span
 
 Level = security_pb2.SecurityLevel
-Status = server_info_pb2.ServiceStatus
 _EXECUTION_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}\Z")
-_COMPILERS_PER_PROCESSOR = 2
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class EngineSettings:
-    """What the engine is told at its start."""
-
-    vm_path: Path
-    spare_children: int
-    max_spare_children: int
-    spare_limits: zygote_pb2.ChildLimits
-    max_concurrent_executions: int
-    max_queued_executions: int
-    max_executions_memory: int
-    max_crashes_per_minute: int
-    is_caching: bool
-    cache_entries: int
-    cache_bytes: int
-    retention: Retention
-    http: HttpConfig
-    isolation: IsolationConfig
-    require_isolation: tuple[str, ...]
-    allow_development: bool
-    files: FilesConfig = field(default_factory=FilesConfig)
-    traced_origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,211 +42,8 @@ class Observed:
     live: Execution | None
 
 
-class Engine:
+class Engine(Service):
     """Runs executions as tasks of its own; callers observe them."""
-
-    def __init__(self, settings: EngineSettings, store: Store, seal: UnitSeal) -> None:
-        self._settings = settings
-        self.store = store
-        self.instance_id = store.instance_id
-        self.events = Journal(store, f"server/{self.instance_id}")
-        most = _COMPILERS_PER_PROCESSOR * len(os.sched_getaffinity(0))
-        self.interpreter = Interpreter(
-            settings.vm_path,
-            SpareTarget(settings.spare_children, settings.max_spare_children),
-            settings.spare_limits,
-            load=lambda: len(self._live),
-            isolation=isolation_of_tree(
-                settings.isolation,
-                settings.require_isolation,
-                jobs=settings.max_concurrent_executions + most,
-                spares=settings.max_spare_children,
-                memory=settings.max_executions_memory + most * settings.spare_limits.heap_bytes,
-            ),
-            renewal=RenewalClock(settings.isolation.zygote_renewal_crashes, settings.isolation.zygote_renewal_interval),
-        )
-        self.development = Interpreter(
-            settings.vm_path, SpareTarget(0, 0), settings.spare_limits, isolation=DEVELOPMENT
-        )
-        """Runs scripts outside the jail, where the operator allowed it; compiles nothing."""
-        cache = UnitCache(settings.cache_entries, settings.cache_bytes)
-        self._max_compilers = most
-        self.compilers = Admission("compilers", most, settings.max_queued_executions)
-        self.crashes = CrashLimit(settings.max_crashes_per_minute)
-        self.scripts = Scripts(
-            self.interpreter,
-            self.compilers,
-            self.crashes,
-            store,
-            seal,
-            cache,
-            self.events,
-            is_caching=settings.is_caching,
-        )
-        self.catalog = Catalog(store, self.scripts)
-        self.admission = Admission(
-            "executions",
-            settings.max_concurrent_executions,
-            settings.max_queued_executions,
-            settings.max_executions_memory,
-        )
-        self.files = Files(settings.vm_path, settings.files) if settings.files.allow_file_access else None
-        """The files of scripts; None when the operator allows none."""
-        self.host_calls = HostCalls(settings.http, self.files, settings.traced_origins)
-        self.figures = Figures()
-        self.status: Status = Status.SERVICE_STATUS_STARTING
-        self.no_development = ""
-        """Why this machine cannot give Development although it was allowed; empty otherwise."""
-        self.on_status: Callable[[Status], None] = lambda _: None
-        self._live: dict[tuple[str, str], Execution] = {}
-        self.history = History(store, self._live)
-        self._elsewhere = Elsewhere(store, self.scripts, self._live)
-        self.upkeep = Upkeep(store, self.scripts, self.interpreter, settings.retention, self.events)
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._resumptions = 0
-        self._closing = False
-
-    @property
-    def service_id(self) -> str:
-        """What this run of the server is called among services."""
-        return f"crucible-{self.instance_id}"
-
-    @property
-    def active(self) -> int:
-        """Executions that live, queued ones included."""
-        return len(self._live)
-
-    @property
-    def isolation_layers(self) -> list[server_info_pb2.IsolationLayer]:
-        """What confines scripts, what acts for them, and what there is outside of the jail."""
-        files = self.files.layers if self.files is not None else ()
-        outside = list(self.development.ready.layers)
-        if self.no_development:
-            outside.append(server_info_pb2.IsolationLayer(name="development", detail=self.no_development))
-        return [*self.interpreter.ready.layers, *files, *outside]
-
-    def apply(self, settings: EngineSettings) -> None:
-        """Takes up what can change while it runs; what has begun keeps what it began with."""
-        self._settings = settings
-        self.scripts.is_caching = settings.is_caching
-        self.scripts.resize_cache(settings.cache_entries, settings.cache_bytes)
-        self.compilers.resize(self._max_compilers, settings.max_queued_executions)
-        self.admission.resize(
-            settings.max_concurrent_executions, settings.max_queued_executions, settings.max_executions_memory
-        )
-        self.crashes.resize(settings.max_crashes_per_minute)
-        self.interpreter.resize(settings.spare_children, settings.max_spare_children, settings.spare_limits)
-        self.host_calls.apply(settings.http)
-        self.upkeep.retention = settings.retention
-
-    # -- life of the service
-
-    async def start(self) -> None:
-        """Starts the interpreter and settles what an earlier run left unfinished."""
-        await self.interpreter.start()
-        self.store.on_lapse(self._lapsed)
-        self.store.listen(self._elsewhere.heard)
-        if self._settings.allow_development:
-            await self._start_development()
-        if self.files is not None:
-            await self.files.start()
-            for layer in self.files.layers:
-                if not layer.active:
-                    log.warning("layer_missing", layer=layer.name, reason=layer.detail)
-        await self.upkeep.start()
-        self._set_status(Status.SERVICE_STATUS_HEALTHY)
-
-    async def _start_development(self) -> None:
-        try:
-            await self.development.start()
-        except ServiceError as error:
-            # The other levels need nothing of it.
-            self.no_development = error.message
-            await self.development.stop()
-            log.error("development_refused", reason=error.message)
-        else:
-            log.info("development_enabled", zygote_pid=self.development.zygote_pid)
-
-    def resume(self) -> None:
-        """Takes executions again after `drain`, and calls off one that still waits.
-
-        Raises ServiceError (UNAVAILABLE) once the engine is being stopped for good.
-        """
-        if self._closing:
-            raise unavailable("the server is shutting down; it cannot be started again by a call")
-        if self.status in (Status.SERVICE_STATUS_STOPPED, Status.SERVICE_STATUS_STOPPING):
-            self._resumptions += 1
-            self._set_status(Status.SERVICE_STATUS_HEALTHY)
-            # Whoever drains has to wake up and find that it is called off.
-            self._idle.set()
-            if self._live:
-                self._idle.clear()
-
-    async def drain(self, grace: float) -> int:
-        """Takes nothing new, waits `grace` seconds for what runs, ends the rest; returns how many it ended.
-
-        Goes on when its caller is cancelled: half a drain would never come to its end.
-        """
-        task = asyncio.get_running_loop().create_task(self._drain(grace))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return await asyncio.shield(task)
-
-    async def _drain(self, grace: float) -> int:
-        if self.status == Status.SERVICE_STATUS_STOPPED:
-            return 0
-        resumptions = self._resumptions
-        self._set_status(Status.SERVICE_STATUS_STOPPING)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(grace):
-                await self._idle.wait()
-                await self.scripts.settle()
-        if self._resumptions != resumptions:
-            return 0
-        ended = len(self._live)
-        for execution in list(self._live.values()):
-            execution.end(Ending(Kind.EXECUTION_ERROR_KIND_INTERRUPTED, results.INTERRUPTED))
-        await self._idle.wait()
-        if self.status == Status.SERVICE_STATUS_STOPPING:
-            self._set_status(Status.SERVICE_STATUS_STOPPED)
-        return ended
-
-    async def stop(self, grace: float) -> None:
-        """Drains, then ends the interpreter."""
-        self._closing = True
-        await self.drain(grace)
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-        await self.upkeep.stop()
-        await self.interpreter.stop()
-        await self.development.stop()
-        if self.files is not None:
-            await self.files.stop()
-        await self.events.settle()
-
-    def note_refusal(self, caller: Caller, level: int, message: str) -> None:
-        """Tells that a request was refused because it asked for what is not permitted."""
-        self.events.post(story.refused(self.events, caller, level, message))
-
-    def _lapsed(self) -> None:
-        # Others have recorded the end of all that was begun before: going on would only use up the machine.
-        given_up = [execution for execution in self._live.values() if execution.begun.done()]
-        log.error("lease_lapsed", executions=len(given_up))
-        for execution in given_up:
-            execution.end(Ending(Kind.EXECUTION_ERROR_KIND_INTERRUPTED, results.LAPSED))
-
-    def _set_status(self, status: Status) -> None:
-        self.status = status
-        self.on_status(status)
-
-    def require_running(self) -> None:
-        """Raises ServiceError (UNAVAILABLE) unless new work is taken."""
-        if self.status != Status.SERVICE_STATUS_HEALTHY:
-            raise unavailable(f"the server is {status_word(self.status)} and takes no new work")
-
-    # -- executions
 
     async def execute(
         self, context: execution_pb2.ExecutionContext, grant: Grant, *, announce: bool = True
@@ -510,11 +262,6 @@ class Engine:
         if observed.live is not None and not observed.record.detached:
             why = "the call that it belonged to was cancelled, timed out or lost its connection"
             observed.live.end(Ending(Kind.EXECUTION_ERROR_KIND_CANCELLED, why))
-
-
-def status_word(status: Status) -> str:
-    """A status as people say it."""
-    return Status.Name(status).removeprefix("SERVICE_STATUS_").lower()
 
 
 def _without_source(context: execution_pb2.ExecutionContext) -> bytes:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from crucible.v1 import server_info_pb2
-from crucible_server.engine.engine import Engine, status_word
+from crucible_server.engine.engine import Engine
+from crucible_server.engine.service import status_word
 
 Status = server_info_pb2.ServiceStatus
 HEALTHY = Status.SERVICE_STATUS_HEALTHY

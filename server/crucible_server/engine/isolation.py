@@ -118,6 +118,21 @@ class Isolation:
             self._group = None
             self._lacks(str(error))
 
+    def widen(self, memory_bytes: int, pids: int) -> None:
+        """Lets the processes have that much together, if it is more: what runs may use all that it began with."""
+        if memory_bytes <= (self._memory_bytes or 0) and pids <= (self._pids or 0):
+            return
+        self._memory_bytes = max(memory_bytes, self._memory_bytes or 0)
+        self._pids = max(pids, self._pids or 0)
+        if self._groups is None or self._group is None:
+            return
+        try:
+            # It is there, and gets other bounds.
+            self._group = self._groups.make(self._name, memory_bytes=self._memory_bytes, pids=self._pids)
+            self._lacks(self._group.shortfall)
+        except ControlGroupError as error:
+            self._lacks(str(error))
+
     def foresee(self) -> None:
         """In place of `open`: looks what could be had, and makes nothing."""
         if self._config.cgroup:
@@ -196,16 +211,17 @@ def isolation_of_tree(
     config: IsolationConfig, require: Sequence[str], *, jobs: int, spares: int, memory: int
 ) -> Isolation:
     """The isolation of an interpreter with so many jobs, whose limits add up to so many bytes, and spares besides."""
+    memory_bytes, pids = bounds_of_tree(jobs=jobs, spares=spares, memory=memory)
+    return Isolation(config, require, memory_bytes=memory_bytes, pids=pids)
+
+
+def bounds_of_tree(*, jobs: int, spares: int, memory: int) -> tuple[int, int]:
+    """Bytes and processes that the children of such an interpreter may have together."""
     children = jobs + spares
     # The group has to run out of memory before the machine does.
     machine = machine_memory() // 16 * 15
-    return Isolation(
-        config,
-        require,
-        memory_bytes=min(bounds.tree_memory(memory, children), machine),
-        # Each child may be the last of a zygote that another took over from; others are about to be forked or reaped.
-        pids=4 * children + _OTHER_PROCESSES,
-    )
+    # Each child may be the last of a zygote that another took over from; others are about to be forked or reaped.
+    return min(bounds.tree_memory(memory, children), machine), 4 * children + _OTHER_PROCESSES
 
 
 def _tell(layers: Sequence[Layer]) -> None:

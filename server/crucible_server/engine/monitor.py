@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from crucible_server.engine.engine import Engine, Status, status_word
+from crucible_server.engine.engine import Engine
 from crucible_server.engine.health import DEGRADED, HEALTHY, UNHEALTHY, Reason, of_life, reasons
+from crucible_server.engine.service import Status, status_word
 
 _TICK_SECONDS = 0.5
 _WORST = {UNHEALTHY: 0, DEGRADED: 1}

@@ -9,9 +9,10 @@ from typing import cast
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from crucible.v1 import server_info_pb2
-from crucible_server.engine.engine import Engine, status_word
+from crucible_server.engine.engine import Engine
 from crucible_server.engine.monitor import Monitor
 from crucible_server.engine.resources import memory_bytes
+from crucible_server.engine.service import status_word
 
 Status = server_info_pb2.ServiceStatus
 Read = Callable[[], float]
