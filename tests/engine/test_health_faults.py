@@ -27,7 +27,7 @@ from crucible_server.engine.interpreter import Interpreter
 from crucible_server.engine.spares import SpareTarget
 from tests.conftest import StartServer
 from tests.engine.processes import LOOP, PATIENCE, wait_until
-from tests.servers import RunningServer
+from tests.servers import RunningServer, children_of
 
 HEALTHY = server_info_pb2.SERVICE_STATUS_HEALTHY
 DEGRADED = server_info_pb2.SERVICE_STATUS_DEGRADED
@@ -153,6 +153,8 @@ async def test_an_interpreter_that_owes_an_answer() -> None:
 def test_an_interpreter_that_dies_again_and_again(patient: Callable[..., Patient]) -> None:
     sick = patient()
     for restarts in range(1, 4):
+        # The one before may not be gone, and a new one may be on its way into its namespaces.
+        wait_until(lambda: len(children_of(sick.server.pid)) == 1, "one zygote")
         os.kill(sick.server.zygote_pid(), signal.SIGKILL)
         wait_until(
             lambda n=restarts: sick.client.health().details["interpreter_restarts"].int_value == n,  # type: ignore[misc]

@@ -235,3 +235,21 @@ def test_what_is_required_and_there_is_told_as_required(start: Start) -> None:
     assert layers["capabilities"].required
     assert layers["zygote_renewal"].required
     assert not layers["landlock"].required
+
+
+def test_the_group_grows_when_more_may_run(start: Start) -> None:
+    server = start()
+    need_groups(server)
+
+    def most() -> int:
+        return max(int(path.read_text()) for group in groups_of(server) for path in group.glob("pids.max"))
+
+    before = most()
+    with crucible.Client(server.address) as client:
+        client.update_config({"max_concurrent_executions": 500})
+        wider = most()
+        assert wider > before
+        # What runs may use all that it began with.
+        client.update_config({"max_concurrent_executions": 1})
+        assert most() == wider
+        assert client.run("pub fn main() { 20 + 22 }").value == 42

@@ -349,6 +349,7 @@ def test_a_server_makes_itself_known_at_others_and_takes_it_back(tmp_path: Path)
         found = {service.endpoint: service for service in client.services("ScriptEngine")}
         assert set(found) == {hub.address, member.address}
         member.terminate()
+        assert any("registry_silent" in line and "127.0.0.1:1" in line for line in member.log)
         until(client, "ScriptEngine", ["HEALTHY"])
         told = [event.detail for event in client.events("service_unregistered")]
         assert isinstance(told[0], event_pb2.ServiceUnregistered)
@@ -358,4 +359,3 @@ def test_a_server_makes_itself_known_at_others_and_takes_it_back(tmp_path: Path)
         until(client, "ScriptEngine", ["HEALTHY", "HEALTHY"])
         member.kill()
         until(client, "ScriptEngine", ["HEALTHY"])
-        assert any("registry_silent" in line and "127.0.0.1:1" in line for line in member.log)
