@@ -89,7 +89,11 @@ def main() -> int:
         rows += spares.rows(Path(folder), max(rounds // 20, 20))
         rows += stores.rows(Path(folder), rounds)
     with tempfile.TemporaryDirectory() as folder:
-        rows += events.rows(Path(folder), rounds, seconds)
+        rows += events.rows(Path(folder), rounds, seconds, store="SQLite")
+    with tempfile.TemporaryDirectory() as folder, stores.postgresql() as server:
+        if server is not None:
+            settings = {"CRUCIBLE_STORE_URL": server.url(server.create())}
+            rows += events.rows(Path(folder), rounds, seconds, settings, "PostgreSQL")
     with tempfile.TemporaryDirectory() as folder:
         rows += telemetry.rows(Path(folder), rounds)
     is_met = report(rows, options.out, {"rounds": rounds, **machine()})

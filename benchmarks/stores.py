@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.rows import Row, row
@@ -19,14 +21,24 @@ def rows(folder: Path, rounds: int) -> list[Row]:
     """Begins and finishes executions in new stores in `folder`; PostgreSQL flushes to its disk, as it should."""
     found = _rows("SQLite", f"sqlite:///{folder}/crucible.db", rounds)
     found += _rows("SQLite, synchronous FULL", f"sqlite:///{folder}/full.db", rounds, "FULL")
+    with postgresql() as server:
+        if server is not None:
+            found += _rows("PostgreSQL", server.url(server.create()), rounds)
+    return found
+
+
+@contextmanager
+def postgresql() -> Iterator[PostgresServer | None]:
+    """A server that flushes to its disk; None, which is told, where there are no programs for one."""
+    server = PostgresServer("fsync=on", "full_page_writes=on")
     try:
-        server = PostgresServer("fsync=on", "full_page_writes=on")
         server.__enter__()
     except AssertionError as error:
         print(f"left out: {error}")
-        return found
+        yield None
+        return
     try:
-        return found + _rows("PostgreSQL", server.url(server.create()), rounds)
+        yield server
     finally:
         server.__exit__(None, None, None)
 
