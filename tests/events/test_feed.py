@@ -101,6 +101,32 @@ async def test_what_another_process_stored_is_taken_up(store: Store, feed: Feed,
     assert await sequences(messages, 600) == list(range(1, 601))
 
 
+async def test_what_another_process_stored_and_deleted_is_told_as_lost(
+    store: Store, feed: Feed, subscriptions: Subscriptions
+) -> None:
+    await store.append_events(drafts(1))
+    messages = subscriptions.follow(LOCAL, EVERYTHING, None)
+    await take(messages)
+    waiting = asyncio.create_task(take(messages))
+    await asyncio.sleep(0)
+    deliver, store.on_events = store.on_events, lambda _: None
+    await store.append_events(drafts(10))
+    assert await store.expire_events(0, 4) == 7
+    store.on_events = deliver
+    await feed.look()
+    assert feed.last == 11
+    assert (await waiting).lagged.events == 10
+    with pytest.raises(ServiceError) as raised:
+        await take(messages)
+    assert raised.value.kind == ErrorKind.ERROR_KIND_EVENTS_EXPIRED
+    # The others go on with what there is.
+    fresh = subscriptions.follow(LOCAL, EVERYTHING, 0)
+    assert (await take(fresh)).started.after_sequence == 7
+    assert await sequences(fresh, 11) == [8, 9, 10, 11]
+    await store.append_events(drafts(1))
+    assert await sequences(fresh, 12) == [12]
+
+
 async def test_who_is_too_slow_is_told_and_misses_nothing(
     store: Store, feed: Feed, subscriptions: Subscriptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
