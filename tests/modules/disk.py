@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from typing import Any, Self
 
 import crucible
 from crucible.vm.v1 import broker_pb2
+from crucible_server.config import ServerConfig
 from tests.servers import RunningServer, children_of
 
 SECRET = b"SECRET: nobody outside may read this"
@@ -34,7 +36,7 @@ pub async fn main(call, a, b, c) {
     match answer { Ok(value) => #{ ok: value }, Err(message) => #{ err: message } }
 }
 """ % "\n".join(f'        "{call}" => fs::{call}(a).await,' for call in CALLS)  # noqa: UP031 - it is full of braces
-VM = Path(os.environ.get("CRUCIBLE_VM", "crucible-vm"))
+VM = ServerConfig().vm_path
 
 
 class RefusedError(Exception):
@@ -104,8 +106,10 @@ class Disk:
     def broker_pid(self) -> int:
         """Process id of the broker; 0 when there is none."""
         for pid in children_of(self.server.pid):
-            if Path(f"/proc/{pid}/comm").read_text().strip() == "crucible-files":
-                return pid
+            # One that is replaced may be gone by now.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                if Path(f"/proc/{pid}/comm").read_text().strip() == "crucible-files":
+                    return pid
         return 0
 
     def kill_broker(self) -> int:
