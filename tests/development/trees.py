@@ -66,13 +66,21 @@ def wait_none(mark: str, seconds: float = PROMPT) -> None:
 
 def open_zygote(server: RunningServer) -> int:
     """The process id of the zygote without a jail."""
-    (pid,) = [pid for pid in children_of(server.pid) if b"--development" in _words(pid)]
-    return pid
+    return _only_child(server, development=True)
 
 
 def jailed_zygote(server: RunningServer) -> int:
     """The process id of the other one."""
-    (pid,) = [pid for pid in children_of(server.pid) if b"--development" not in _words(pid)]
+    return _only_child(server, development=False)
+
+
+def _only_child(server: RunningServer, *, development: bool) -> int:
+    # A dead zygote is a zombie, and one that starts goes on in another process, each for a moment.
+    def found() -> list[int]:
+        return [pid for pid in children_of(server.pid) if (b"--development" in _words(pid)) is development]
+
+    wait_until(lambda: len(found()) == 1, "expected one zygote of its kind", PROMPT)
+    (pid,) = found()
     return pid
 
 
