@@ -15,6 +15,7 @@ from crucible_server.engine import results, story
 from crucible_server.engine.admission import Admission
 from crucible_server.engine.cache import UnitCache
 from crucible_server.engine.catalog import Catalog
+from crucible_server.engine.compiler import Compiler
 from crucible_server.engine.crashes import CrashLimit
 from crucible_server.engine.elsewhere import Elsewhere
 from crucible_server.engine.execution import Execution
@@ -69,9 +70,7 @@ class Service:
         self.compilers = Admission("compilers", most, settings.max_queued_executions)
         self.crashes = CrashLimit(settings.max_crashes_per_minute)
         self.scripts = Scripts(
-            self.interpreter,
-            self.compilers,
-            self.crashes,
+            Compiler(self.interpreter, self.compilers, self.crashes),
             store,
             seal,
             cache,
