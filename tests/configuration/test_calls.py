@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import threading
 
 import grpc
@@ -18,6 +17,7 @@ from crucible.v1 import config_service_pb2 as api
 from crucible.v1.config_service_pb2_grpc import ConfigServiceStub
 from tests.configuration.conftest import TIMEOUT, Configured, wait_until
 from tests.conftest import StartServer
+from tests.servers import own_address
 
 
 def test_what_is_configured(configured: Configured) -> None:
@@ -281,17 +281,6 @@ def test_what_no_longer_fits_the_file_stops_the_start(configured: Configured) ->
     assert configured.client.update_config({"spare_children": 1}).config.version == 2
     configured.restart()
     assert configured.client.config()["engine.health_check.timeout"] == 2.0
-
-
-def own_address() -> str:
-    """An address of this machine that is not loopback."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            # Nothing is sent: this only asks for the route.
-            probe.connect(("192.0.2.1", 9))
-        except OSError:
-            pytest.skip("this machine has no address but loopback")
-        return str(probe.getsockname()[0])
 
 
 def test_others_than_operators_are_refused(start_server: StartServer) -> None:
