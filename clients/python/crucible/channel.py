@@ -24,6 +24,8 @@ OPTIONS: tuple[tuple[str, str | int], ...] = (
     ("grpc.enable_retries", 1),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    # A server that comes back is found within this, however long it was away: by default within two minutes.
+    ("grpc.max_reconnect_backoff_ms", 5_000),
     # Finds a dead server while a silent script is awaited. The server permits a ping every five seconds.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
