@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import grpc
 import pytest
@@ -212,6 +212,31 @@ def test_readers_that_never_read_cost_calls_nothing(page: Page) -> None:
         except OSError:
             assert time.monotonic() < end
             time.sleep(0.2)
+
+
+def test_readers_that_are_slow_do_not_hold_the_page(page: Page) -> None:
+    """As many as it answers at once, each of which says a byte now and then: they have so long and no longer."""
+    server, _ = page
+    host, port = page_address(server).split(":")
+    with ExitStack() as stack:
+        slow = [stack.enter_context(socket.create_connection((host, int(port)))) for _ in range(8)]
+        for reader in slow:
+            reader.sendall(b"GET /metrics HTTP/1.0\r\nx: ")
+        until = time.monotonic() + 25
+        answers = []
+        while not answers and time.monotonic() < until:
+            for reader in slow:
+                with suppress(OSError):
+                    reader.sendall(b"y")
+            with suppress(OSError):
+                answers.append(read_page(server))
+            time.sleep(0.5)
+        assert answers, "they hold it"
+        assert "crucible_uptime_seconds" in answers[0]
+        # Cut, not answered.
+        slow[0].settimeout(10)
+        with suppress(ConnectionResetError):
+            assert slow[0].recv(1) == b""
 
 
 def test_a_port_that_is_taken_is_told(start_server: StartServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import socketserver
 import threading
@@ -14,6 +15,8 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 PATH = "/metrics"
 # A reader that is slower is gone or means no good.
 _TIMEOUT = 5.0
+# And so is one that says or takes a little now and then.
+_WHOLE_TIMEOUT = 10.0
 _MAX_READERS = 8
 
 
@@ -47,13 +50,23 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
             self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
+        whole = threading.Timer(_WHOLE_TIMEOUT, _cut, (request,))
+        whole.daemon = True
+        whole.start()
         try:
             super().process_request_thread(request, client_address)
         finally:
+            whole.cancel()
             self._room.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Nothing: a reader that left is no fault of the server."""
+
+
+def _cut(request: socket.socket) -> None:
+    """Ends whatever a thread waits for on this connection."""
+    with contextlib.suppress(OSError):
+        request.shutdown(socket.SHUT_RDWR)
 
 
 class Page:
