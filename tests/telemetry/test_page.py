@@ -223,7 +223,7 @@ def test_readers_that_are_slow_do_not_hold_the_page(page: Page) -> None:
         for reader in slow:
             reader.sendall(b"GET /metrics HTTP/1.0\r\nx: ")
         until = time.monotonic() + 25
-        answers = []
+        answers: list[str] = []
         while not answers and time.monotonic() < until:
             for reader in slow:
                 with suppress(OSError):
