@@ -35,7 +35,8 @@ CRATES := vm vm/codegen vm/conformance vm/fuzz
 # The variant of the interpreter that the escape suite attacks from; never installed.
 ESCAPE_VM := vm/target/escape/crucible-vm
 # What the tests of whole servers say of the store, and not of its file.
-ON_POSTGRESQL := tests/api tests/events tests/registry tests/engine/test_cache.py tests/engine/test_idempotency.py tests/engine/test_kills.py \
+ON_POSTGRESQL := tests/api tests/configuration/test_calls.py tests/events tests/registry tests/cli/test_events.py \
+	tests/cli/test_services.py tests/engine/test_cache.py tests/engine/test_idempotency.py tests/engine/test_kills.py \
 	tests/engine/test_lifecycle.py tests/engine/test_retention.py tests/engine/test_streams.py
 PYTHON_SOURCES := server clients/python tests benchmarks docs proto vm
 
