@@ -49,6 +49,15 @@ pub fn lock() {
 /// Gives up all capabilities. Returns whether the bounding set is empty, too; it stays when nothing allows to change it.
 pub fn drop_all() -> Result<bool, String> {
     lock();
+    give_up()?;
+    // SAFETY: numbers only.
+    let is_bound =
+        |capability: libc::c_ulong| unsafe { libc::prctl(libc::PR_CAPBSET_READ, capability, 0, 0, 0) } == 1;
+    Ok(!(0..MOST).any(is_bound))
+}
+
+/// Gives up all that this process has, and leaves what bounds those that it could get.
+pub fn give_up() -> Result<(), String> {
     let mut header = Header {
         version: VERSION,
         pid: 0,
@@ -77,8 +86,5 @@ pub fn drop_all() -> Result<bool, String> {
     if left != none {
         return Err("cannot give up capabilities: some are left".into());
     }
-    // SAFETY: numbers only.
-    let is_bound =
-        |capability: libc::c_ulong| unsafe { libc::prctl(libc::PR_CAPBSET_READ, capability, 0, 0, 0) } == 1;
-    Ok(!(0..MOST).any(is_bound))
+    Ok(())
 }
