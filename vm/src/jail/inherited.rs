@@ -42,17 +42,14 @@ pub fn restrict(uid: u32) -> Result<Vec<String>, String> {
         ("RLIMIT_NICE", libc::RLIMIT_NICE, 0),
         ("RLIMIT_RTPRIO", libc::RLIMIT_RTPRIO, 0),
     ] {
-        set_limit(name, resource, value)?;
+        set_limit(resource, value)
+            .map_err(|error| format!("cannot set {name} to {value}: {error}"))?;
     }
     Ok(notes)
 }
 
-/// Sets both values of a limit.
-pub fn set_limit(
-    name: &str,
-    resource: libc::__rlimit_resource_t,
-    value: u64,
-) -> Result<(), String> {
+/// Sets the soft and the hard value of a limit.
+pub fn set_limit(resource: libc::__rlimit_resource_t, value: u64) -> Result<(), Error> {
     let limit = libc::rlimit {
         rlim_cur: value,
         rlim_max: value,
@@ -60,10 +57,20 @@ pub fn set_limit(
     // SAFETY: the structure lives in this frame.
     match unsafe { libc::setrlimit(resource, &limit) } {
         0 => Ok(()),
-        _ => Err(format!(
-            "cannot set {name} to {value}: {}",
-            Error::last_os_error()
-        )),
+        _ => Err(Error::last_os_error()),
+    }
+}
+
+/// Both values of a limit, [`libc::RLIM_INFINITY`] when there is none.
+pub fn limit(resource: libc::__rlimit_resource_t) -> Result<libc::rlimit, Error> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the structure lives in this frame.
+    match unsafe { libc::getrlimit(resource, &mut limit) } {
+        0 => Ok(limit),
+        _ => Err(Error::last_os_error()),
     }
 }
 
@@ -79,46 +86,37 @@ pub fn die_with_parent() -> Result<(), String> {
 
 /// The soft value of a limit, [`libc::RLIM_INFINITY`] when there is none.
 pub fn soft_limit(resource: libc::__rlimit_resource_t) -> Result<u64, String> {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: the structure lives in this frame.
-    match unsafe { libc::getrlimit(resource, &mut limit) } {
-        0 => Ok(limit.rlim_cur),
-        _ => Err(format!(
-            "cannot read limit {resource}: {}",
-            Error::last_os_error()
-        )),
+    match limit(resource) {
+        Ok(limit) => Ok(limit.rlim_cur),
+        Err(error) => Err(format!("cannot read limit {resource}: {error}")),
     }
 }
 
 /// Root becomes `uid`, the zygote itself and not only its children: they then share a user with it, which lets it lower
 /// their limits in a container without CAP_SYS_RESOURCE. An ordinary user stays what it is.
 fn become_unprivileged(uid: u32) -> Result<(), String> {
-    // SAFETY: these take nothing and cannot fail.
-    unsafe {
-        if libc::geteuid() != 0 {
-            return Ok(());
-        }
-        // While it is allowed: a namespace of users may be missing that would allow it later.
-        capabilities::lock();
-        become_user(uid, uid).map_err(|problem| {
-            format!(
-                "cannot leave root for user {uid}: {problem}; run the server as an ordinary user, or give it CAP_SETUID \
-                 and CAP_SETGID"
-            )
-        })?;
-        if libc::geteuid() == 0 || libc::getuid() == 0 {
-            return Err(format!(
-                "still root after becoming user {uid}: choose another with --uid"
-            ));
-        }
+    // SAFETY: geteuid takes nothing and cannot fail.
+    if unsafe { libc::geteuid() } != 0 {
+        return Ok(());
+    }
+    // While it is allowed: a namespace of users may be missing that would allow it later.
+    capabilities::lock();
+    become_user(uid, uid).map_err(|problem| {
+        format!(
+            "cannot leave root for user {uid}: {problem}; run the server as an ordinary user, or give it CAP_SETUID and \
+             CAP_SETGID"
+        )
+    })?;
+    // SAFETY: as above.
+    if unsafe { libc::geteuid() == 0 || libc::getuid() == 0 } {
+        return Err(format!(
+            "still root after becoming user {uid}: choose another with --uid"
+        ));
     }
     Ok(())
 }
 
-/// Root becomes another for good, in no group but its own. The error names the call that failed.
+/// Root becomes another user for good, in no group but `gid`. The error names the call that failed.
 pub fn become_user(uid: u32, gid: u32) -> Result<(), String> {
     // SAFETY: numbers and a null pointer with length 0.
     unsafe {

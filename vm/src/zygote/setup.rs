@@ -9,29 +9,20 @@ use super::control::Control;
 use super::log;
 use crate::exit;
 use crate::frames::vm::{zygote_event::Event, Entered};
-use crate::jail::inherited::{die_with_parent, soft_limit, STACK_BYTES};
+use crate::jail::inherited::{die_with_parent, limit, STACK_BYTES};
 
 /// Executes this program anew when its stack is not [`STACK_BYTES`], or as much of it as the hard limit allows: the
 /// kernel places everything else around the stack's limit at exec. The environment is left behind, since every child
 /// would have a copy of what the server was told in it.
 pub fn reexec_with_large_stack() -> Result<(), String> {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: the structure lives in this frame.
-    if unsafe { libc::getrlimit(libc::RLIMIT_STACK, &mut limit) } != 0 {
-        return Err(format!(
-            "cannot read RLIMIT_STACK: {}",
-            Error::last_os_error()
-        ));
-    }
+    let mut limit =
+        limit(libc::RLIMIT_STACK).map_err(|error| format!("cannot read RLIMIT_STACK: {error}"))?;
     let wanted = STACK_BYTES.min(limit.rlim_max);
-    if soft_limit(libc::RLIMIT_STACK)? == wanted && std::env::vars_os().next().is_none() {
+    if limit.rlim_cur == wanted && std::env::vars_os().next().is_none() {
         return Ok(());
     }
     limit.rlim_cur = wanted;
-    // SAFETY: as above.
+    // SAFETY: the structure lives in this frame.
     if unsafe { libc::setrlimit(libc::RLIMIT_STACK, &limit) } != 0 {
         return Err(format!(
             "cannot set RLIMIT_STACK to {wanted}: {}",
