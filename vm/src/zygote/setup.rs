@@ -1,12 +1,11 @@
 //! What has to happen before anything is loaded.
 
 use std::io::Error;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use super::control::Control;
-use super::log;
+use super::{fork, log};
 use crate::exit;
 use crate::frames::vm::{zygote_event::Event, Entered};
 use crate::jail::inherited::{die_with_parent, limit, STACK_BYTES};
@@ -75,18 +74,8 @@ pub fn become_init(control: &mut Control) -> Result<(), String> {
             "expected to be process 1 of a new namespace, got {pid}"
         ));
     }
-    // SAFETY: numbers only; the descriptor is new.
-    let descriptor = unsafe {
-        match libc::syscall(libc::SYS_pidfd_open, pid, 0) {
-            -1 => {
-                return Err(format!(
-                    "cannot open a pidfd of itself: {}",
-                    Error::last_os_error()
-                ))
-            }
-            descriptor => OwnedFd::from_raw_fd(descriptor as RawFd),
-        }
-    };
+    let descriptor =
+        fork::pidfd_of(pid).map_err(|error| format!("cannot open a pidfd of itself: {error}"))?;
     control.send(Event::Entered(Entered {}), vec![descriptor])?;
     leave_session();
     Ok(())
