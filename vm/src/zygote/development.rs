@@ -183,7 +183,7 @@ fn enter_user_namespace() -> Result<(), String> {
         };
         format!("no user namespace can be made ({error}); {advice}")
     })?;
-    // Entering it has undone it.
+    // Entering it has cleared the parent death signal.
     inherited::die_with_parent()
 }
 
