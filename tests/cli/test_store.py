@@ -47,14 +47,29 @@ class TestCheck:
         assert (done.returncode, done.stderr) == (0, "")
         facts = dict(line.split(None, 1) for line in done.stdout.splitlines())
         assert (facts["scripts"], facts["executions"], facts["problems"]) == ("1", "1", "none")
+        assert int(facts["events"]) > 2
+        assert (facts["services"], facts["configuration"]) == ("0", "0 changes by calls")
 
     def test_json_while_a_server_runs(self, crucible: Crucible, tmp_path: Path) -> None:
         with RunningServer(tmp_path) as running:
             fill(running.address)
+            crucible("config", "set", "engine.max_cache_size=500", "--server", running.address)
             done = crucible("store", "check", "--data-dir", tmp_path, "--json")
         report = json.loads(done.stdout)
         assert (done.returncode, report["sound"], report["problems"]) == (0, True, [])
         assert (report["scripts"], report["executions"], report["seals_checked"]) == (1, 1, True)
+        # The service is the server itself.
+        assert (report["services"], report["config_revisions"]) == (1, 1)
+        assert report["events"] > 3
+
+    def test_lost_event(self, crucible: Crucible, data: Path) -> None:
+        with sqlite3.connect(data / "crucible.db") as connection:
+            assert connection.execute("DELETE FROM events WHERE sequence = 2").rowcount == 1
+        connection.close()
+        done = crucible("store", "check", "--data-dir", data, "--json")
+        report = json.loads(done.stdout)
+        assert (done.returncode, report["sound"]) == (3, False)
+        assert report["problems"] == ["Event 3: event 2 should come before it, and is not there."]
 
     def test_without_the_key(self, crucible: Crucible, data: Path) -> None:
         (data / "unit.key").unlink()

@@ -58,6 +58,8 @@ def test_a_store_is_looked_after(crucible: Crucible, settings: Mapping[str, str]
         done = crucible("store", "check", "--data-dir", data, "--json", settings=settings)
         report = json.loads(done.stdout)
         assert (done.returncode, report["sound"], report["scripts"], report["executions"]) == (0, True, 1, 1)
+        assert report["events"] > 2
+        assert report["services"] == 1
         assert report["seals_checked"]
         done = crucible("store", "backup", backup, "--data-dir", data, settings=settings)
         assert (done.returncode, done.stderr) == (0, "")

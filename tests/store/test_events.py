@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,12 @@ from crucible_server.store import (
     StoreError,
     StoreErrorKind,
 )
+from crucible_server.store import event_statements as s
+from crucible_server.store.connection import SqliteConnection
+from crucible_server.store.database import Connection
+from crucible_server.store.postgresql.connection import PostgresConnection
+from crucible_server.store.sql import Statement
+from tests.store.databases import StoreDatabase
 from tests.store.records import NOW, end, execution, script
 
 
@@ -116,6 +124,38 @@ async def test_an_id_is_taken_once_in_a_tenant(store: Store) -> None:
     assert len(await kept(store)) == 4
 
 
+async def test_a_batch_of_known_new_and_repeated_events_is_looked_up_at_once(
+    store: Store, database: StoreDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.emit([draft("a.b", event_id=f"id-{number}") for number in range(0, 100, 2)], is_same)
+    await store.emit([draft("a.b", "other", "id-1", data=b"else")], is_same)
+    batch = [draft("a.b", event_id=f"id-{number}") for number in [*range(99), 98, 97]]
+    asked: list[str] = []
+    kind = SqliteConnection if database.kind == "sqlite" else PostgresConnection
+
+    def execute(connection: Connection, statement: Statement, parameters: Sequence[Any] = ()) -> Any:
+        asked.append(statement.sql)
+        return real(connection, statement, parameters)
+
+    real: Callable[..., Any] = kind.execute
+    monkeypatch.setattr(kind, "execute", execute)
+    places = await store.emit(batch, is_same)
+    monkeypatch.undo()
+    assert [text for text in asked if "event_id IN" in text] == [s.events_of_ids(128).sql]
+    assert len(asked) < 10
+    expected = [(number // 2 + 1, True) if number % 2 == 0 else (number // 2 + 52, False) for number in range(99)]
+    assert places == [*expected, expected[98], expected[97]]
+    assert await store.emit(batch, is_same) == [(sequence, True) for sequence, _ in places]
+    assert len(await kept(store)) == 100
+    for changed in (0, 97, 100):
+        conflicting = [*batch]
+        conflicting[changed] = draft("a.b", event_id=batch[changed].event_id, data=b"else")
+        with pytest.raises(EventTakenError) as raised:
+            await store.emit([draft("a.b", event_id="new"), *conflicting], is_same)
+        assert raised.value.event_id == batch[changed].event_id
+    assert len(await kept(store)) == 100
+
+
 @pytest.mark.parametrize(
     ("wanted", "expected"),
     [
@@ -186,9 +226,8 @@ async def test_only_clients_events_cost_an_index(store: Store, path: Path) -> No
     await store.append_events([draft()])
     connection = sqlite3.connect(path)
     try:
-        plan = connection.execute(
-            "EXPLAIN QUERY PLAN SELECT sequence FROM events WHERE tenant = 'local' AND event_id = 'x'"
-        ).fetchall()
+        statement = s.events_of_ids(2)
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {statement.sql}", ("local", "x", "y")).fetchall()
         assert "events_event_id" in str(plan)
         rows = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'events_event_id'").fetchall()
         assert "WHERE event_id IS NOT NULL" in str(rows)

@@ -17,8 +17,26 @@ import psycopg
 import pytest
 from google.protobuf.proto import serialize_length_prefixed
 
-from crucible.v1 import execution_pb2, script_pb2, value_pb2
-from crucible_server.store import ExecutionRecord, OutputSegment, ScriptRecord, Store, StoreError, StoreErrorKind
+from crucible.v1 import (
+    config_pb2,
+    event_pb2,
+    execution_pb2,
+    registry_pb2,
+    script_pb2,
+    server_info_pb2,
+    value_pb2,
+)
+from crucible_server.store import (
+    EventDraft,
+    ExecutionRecord,
+    OutputSegment,
+    ScriptRecord,
+    ServiceRecord,
+    Store,
+    StoreError,
+    StoreErrorKind,
+)
+from crucible_server.store.configurations import ConfigRevisionRecord
 from crucible_server.store.maintenance import backup_store, check_store, restore_store
 from crucible_server.store.schema import REVISIONS
 from tests.postgresql import PostgresServer, database_of
@@ -78,8 +96,39 @@ def readable_script(number: int) -> ScriptRecord:
     return script(id_of(source_of(number)), source=source_of(number), functions=b"")
 
 
+def event(number: int, event_id: str | None = None) -> EventDraft:
+    message = event_pb2.Event(type="a.b", principal="anna", script_id=f"s{number}")
+    message.time.FromNanoseconds(NOW + number)
+    return EventDraft("local", "a.b", "anna", f"s{number}", NOW + number, event_id, message.SerializeToString())
+
+
+def service(name: str, tenant: str = "local") -> ServiceRecord:
+    info = registry_pb2.ServiceInfo(service_id=name, service_type="db", health_check_url="http://db/health")
+    check = registry_pb2.HealthCheckConfig(success_threshold=1)
+    return ServiceRecord(
+        tenant=tenant,
+        service_id=name,
+        service_type="db",
+        principal="anna",
+        register_time=NOW,
+        expire_time=NOW + 1,
+        lease_ns=1,
+        status=server_info_pb2.SERVICE_STATUS_HEALTHY,
+        status_message="",
+        info=info.SerializeToString(),
+        health_check=check.SerializeToString(),
+    )
+
+
+def revision(version: int) -> ConfigRevisionRecord:
+    changes = config_pb2.ConfigRevision(changes=[config_pb2.ConfigKeyChange(key="log_level")]).SerializeToString()
+    return ConfigRevisionRecord(version, NOW, "anna", "", None, changes, b'{"log_level": "debug"}')
+
+
 async def fill(store: Store) -> None:
-    """Two scripts with byte code and a name, two executions with output, one that runs."""
+    """Two scripts with byte code and a name, two executions with output, one that runs; four events of six, a service
+    and a server, three changes of the configuration.
+    """
     for number in range(2):
         record = readable_script(number)
         await store.put_script(record, unit(f"key{number}", script_id=record.script_id, compiled=b""), f"name{number}")
@@ -89,6 +138,13 @@ async def fill(store: Store) -> None:
         await finish(store, name, chunks("end", first=3))
     await store.begin_execution(readable("running"))
     await store.append_output("local", "running", chunks("so far"))
+    await store.append_events([event(number) for number in range(5)])
+    await store.emit([event(5, "mine")], lambda _, __: True)
+    assert await store.expire_events(NOW + 2, 100) == 2
+    await store.register_service(service("db-1"), 10, ())
+    await store.register_service(service("crucible-1", tenant=""), 10, ())
+    for version in range(1, 4):
+        await store.add_config_revision(revision(version))
 
 
 @pytest.fixture
@@ -121,6 +177,7 @@ async def test_a_whole_store_has_no_problems(store: Store, url: str) -> None:
     )
     assert report.problems == []
     assert (report.scripts, report.units, report.executions, report.output_segments) == (2, 2, 3, 5)
+    assert (report.events, report.services, report.config_revisions) == (4, 2, 3)
     assert report.revision == REVISIONS[-1]
     assert report.bytes > 50_000
     assert told[-1][0] == told[-1][1] > 0
@@ -152,6 +209,26 @@ async def test_a_whole_store_has_no_problems(store: Store, url: str) -> None:
         ("UPDATE output_segments SET data = x'00ff' WHERE first_sequence = 3", "chunks from 3 on are not what"),
         ("UPDATE output_segments SET stdout_bytes = 4 WHERE first_sequence = 3", "chunks from 3 on are not what"),
         ("UPDATE output_segments SET last_sequence = 7 WHERE first_sequence = 3", "chunks from 3 on are not what"),
+        ("UPDATE events SET data = x'ff' WHERE sequence = 4", "^Event 4 cannot be read"),
+        ("UPDATE events SET type = 'a.c' WHERE sequence = 4", "^Event 4 is not what it is found by"),
+        ("UPDATE events SET time = time + 1 WHERE sequence = 6", "^Event 6 is not what it is found by"),
+        ("DELETE FROM events WHERE sequence = 4", "^Event 5: event 4 should come before"),
+        ("DELETE FROM events WHERE sequence = 3", "^Event 4: event 3 should come before"),
+        ("UPDATE event_positions SET last_sequence = 9", "^Event 3: event 10 should come before"),
+        ("DELETE FROM event_positions", "not known up to which number events were deleted"),
+        ("UPDATE services SET info = x'ff' WHERE tenant = 'local'", "^Service db-1 .*local: its description cannot be"),
+        ("UPDATE services SET info = x'ff' WHERE tenant = ''", "^Server crucible-1: its description cannot be read"),
+        ("UPDATE services SET health_check = x'ff' WHERE tenant = 'local'", "db-1.*its health check cannot be read"),
+        (
+            "UPDATE services SET service_type = 'web' WHERE tenant = 'local'",
+            "db-1 .*describes itself as db-1 of type db",
+        ),
+        ("UPDATE services SET lease_ns = 0 WHERE tenant = 'local'", "db-1 .*a lease of 0 ns"),
+        ("UPDATE services SET status = 17 WHERE tenant = 'local'", "db-1 .*status 17"),
+        ("UPDATE config_revisions SET overlay = x'7b' WHERE version = 3", "^Version 3.*what it sets cannot be read"),
+        ("UPDATE config_revisions SET overlay = x'3131' WHERE version = 3", "^Version 3.*what it sets cannot be read"),
+        ("UPDATE config_revisions SET changes = x'ff' WHERE version = 2", "^Version 2.*its changes cannot be read"),
+        ("DELETE FROM config_revisions WHERE version = 2", "^Version 3.*version 2 should come before"),
     ],
 )
 async def test_what_is_wrong_is_told(store: Store, database: StoreDatabase, url: str, damage: str, words: str) -> None:

@@ -55,21 +55,21 @@ def health(engine: Engine, assessment: Assessment) -> server_info_pb2.HealthStat
 
 async def performance(engine: Engine) -> server_info_pb2.PerformanceMetrics:
     """What the service has done since its start, and what it uses now."""
-    scripts, interpreter, figures = engine.scripts, engine.interpreter, engine.figures
-    cache = scripts.cache
+    compiler, cache = engine.scripts.compiler, engine.scripts.cache
+    interpreter, figures = engine.interpreter, engine.figures
     # Reading what each process has touched takes the kernel a while.
     development = engine.development
     zygotes = [*interpreter.zygote_pids, *development.zygote_pids]
     children = [*interpreter.child_pids, *development.child_pids]
     memory = await asyncio.to_thread(memory_bytes, zygotes, children)
-    mean_compilation = scripts.compile_seconds / scripts.compilations if scripts.compilations else 0.0
+    mean_compilation = compiler.compile_seconds / compiler.compilations if compiler.compilations else 0.0
     return server_info_pb2.PerformanceMetrics(
         memory_usage=memory,
         cpu_usage=engine.upkeep.resources.processor_percent,
         active_connections=engine.admission.running,
         queued_executions=engine.admission.queued,
-        total_compilations=scripts.compilations,
-        successful_compilations=scripts.compilations - scripts.failed_compilations,
+        total_compilations=compiler.compilations,
+        successful_compilations=compiler.compilations - compiler.failed_compilations,
         total_executions=figures.total,
         successful_executions=figures.successful,
         failed_executions=figures.total - figures.successful,

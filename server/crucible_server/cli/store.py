@@ -200,6 +200,9 @@ def _print_report(report: CheckReport, *, seals_checked: bool, as_json: bool) ->
                 "units": report.units,
                 "executions": report.executions,
                 "output_segments": report.output_segments,
+                "events": report.events,
+                "services": report.services,
+                "config_revisions": report.config_revisions,
             }
         )
         return
@@ -211,6 +214,9 @@ def _print_report(report: CheckReport, *, seals_checked: bool, as_json: bool) ->
             ("byte code", f"{report.units:,}" + ("" if seals_checked else "; not checked for want of the key")),
             ("executions", f"{report.executions:,}"),
             ("output", f"{report.output_segments:,} segments"),
+            ("events", f"{report.events:,}"),
+            ("services", f"{report.services:,}"),
+            ("configuration", f"{report.config_revisions:,} changes by calls"),
             ("problems", "\n".join(report.problems) or "none"),
         )
     )

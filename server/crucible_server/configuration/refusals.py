@@ -8,6 +8,7 @@ from typing import Any
 from crucible_server.config import ConfigError, Effect, ServerConfig, all_keys
 from crucible_server.config.problems import nearest_key
 from crucible_server.errors import ErrorKind, FieldViolation, ServiceError
+from crucible_server.store.configurations import KEPT_REVISIONS
 
 
 def check_keys(names: Sequence[str], *, is_set: Collection[str] = (), reads: bool = False) -> None:
@@ -62,10 +63,11 @@ def stale(expected: int, current: int) -> ServiceError:
 
 
 def unknown_revision(version: int, current: int) -> ServiceError:
-    """A version that never was."""
+    """A version that never was, or is kept no longer."""
     return ServiceError(
         ErrorKind.ERROR_KIND_REVISION_NOT_FOUND,
-        f"there is no version {version} of the configuration; the latest is {current}, and 0 stands for nothing set",
+        f"there is no version {version} of the configuration; the latest is {current}, the newest {KEPT_REVISIONS:,} "
+        "are kept, and 0 stands for nothing set",
     )
 
 

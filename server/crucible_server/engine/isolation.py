@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import structlog
@@ -188,7 +188,7 @@ class Isolation:
             reasons = [f"{layer.name} ({layer.detail})" for layer in ready.layers if layer.name in lost]
             raise _refused(f"the zygote before had more: {', '.join(reasons)}")
         if not self._given:
-            _tell(whole.layers)
+            log_missing(whole.layers)
         self._given = given
         return whole
 
@@ -224,7 +224,8 @@ def bounds_of_tree(*, jobs: int, spares: int, memory: int) -> tuple[int, int]:
     return min(bounds.tree_memory(memory, children), machine), 4 * children + _OTHER_PROCESSES
 
 
-def _tell(layers: Sequence[Layer]) -> None:
+def log_missing(layers: Iterable[Layer]) -> None:
+    """Warns of each layer that is not active."""
     for layer in layers:
         if not layer.active:
             log.warning("layer_missing", layer=layer.name, reason=layer.detail)

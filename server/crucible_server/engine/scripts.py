@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,35 +13,19 @@ from functools import partial
 import structlog
 
 from crucible.v1 import execution_pb2, script_pb2, script_service_pb2
-from crucible.vm.v1 import child_pb2
-from crucible_server.engine import bounds, story
-from crucible_server.engine.admission import Admission
+from crucible_server.engine import story
 from crucible_server.engine.cache import CompiledUnit, UnitCache
-from crucible_server.engine.crashes import CrashLimit
-from crucible_server.engine.identity import Toolchain, UnitSeal, script_id, unit_key
-from crucible_server.engine.interpreter import Interpreter
-from crucible_server.engine.job import Job, Kind
+from crucible_server.engine.compiler import Compiler
+from crucible_server.engine.identity import UnitSeal, script_id, unit_key
 from crucible_server.engine.sources import check_name, check_source, source_size
 from crucible_server.errors import ErrorKind, FieldViolation, ServiceError, invalid
 from crucible_server.events.journal import EventSink
 from crucible_server.policy.grants import Grant
 from crucible_server.store import ScriptRecord, Store, UnitRecord
-from crucible_server.telemetry.place import recorder, span
 
 _MAX_VIOLATIONS = 16
-_MAX_RENDERED = 64 * 1024
 # Scripts that are known to be stored for a principal; any other is stored once more, which changes nothing.
 _MAX_REFERENCES = 10_000
-
-# Ends of a compile child that are the source's doing: reported as a diagnostic rather than as a fault.
-_LIMIT_CODES = {
-    Kind.EXECUTION_ERROR_KIND_STACK_OVERFLOW: "limit.stack",
-    Kind.EXECUTION_ERROR_KIND_MEMORY_EXCEEDED: "limit.memory",
-    Kind.EXECUTION_ERROR_KIND_TIMEOUT: "limit.time",
-    Kind.EXECUTION_ERROR_KIND_CPU_TIME_EXCEEDED: "limit.time",
-    Kind.EXECUTION_ERROR_KIND_SECURITY_VIOLATION: "security.syscall",
-    Kind.EXECUTION_ERROR_KIND_CRASHED: "compiler.crash",
-}
 
 log = structlog.get_logger()
 
@@ -72,9 +55,7 @@ class Scripts:
 
     def __init__(
         self,
-        interpreter: Interpreter,
-        admission: Admission,
-        crashes: CrashLimit,
+        compiler: Compiler,
         store: Store,
         seal: UnitSeal,
         cache: UnitCache,
@@ -83,9 +64,7 @@ class Scripts:
         is_caching: bool,
     ) -> None:
         """Without `is_caching` every call compiles, and byte code is not stored."""
-        self._interpreter = interpreter
-        self._admission = admission
-        self._crashes = crashes
+        self.compiler = compiler
         self._store = store
         self._seal = seal
         self._events = events
@@ -97,16 +76,6 @@ class Scripts:
         self._used: dict[tuple[str, str], int] = {}
         self._forgettings = 0
         self._is_sweeping = False
-        self.compilations = 0
-        self.failed_compilations = 0
-        self.compile_seconds = 0.0
-        """Of all compilations together."""
-
-    @property
-    def toolchain(self) -> Toolchain:
-        """What compiles at the moment."""
-        ready = self._interpreter.ready
-        return Toolchain(ready.vm_version, ready.rune_version, ready.rune_patch_level)
 
     async def compile(
         self, source: script_pb2.ScriptSource, grant: Grant, *, name: str = "", force: bool = False
@@ -120,7 +89,7 @@ class Scripts:
         if name:
             check_name(name, "context.name")
         script = script_id(source)
-        key = unit_key(grant.tenant, script, self.toolchain, grant.modules)
+        key = unit_key(grant.tenant, script, self.compiler.toolchain, grant.modules)
         compilation = await self._obtain(_Wanted(key, script, source, force), grant)
         unit = compilation.unit
         if unit is not None:
@@ -142,7 +111,7 @@ class Scripts:
             script = context.script_id
             if which == "script_name":
                 script = await self.id_of_name(grant.tenant, context.script_name, "context.script_name")
-            key = unit_key(grant.tenant, script, self.toolchain, grant.modules)
+            key = unit_key(grant.tenant, script, self.compiler.toolchain, grant.modules)
             compilation = await self._obtain(_Wanted(key, script, None, False), grant)
         if compilation.unit is None:
             raise compilation_error(compilation)
@@ -302,44 +271,14 @@ class Scripts:
             self._events.post(*(story.evicted(self._events, each) for each in evicted))
 
     async def _compile(self, source: script_pb2.ScriptSource, grant: Grant, wanted: _Wanted) -> Compilation:
-        start = child_pb2.Start(
-            protocol_version=1,
-            seed=secrets.token_bytes(32),
-            start_time_ns=time.time_ns(),
-            limits=bounds.job_limits(grant.compile_limits),
-            security_level=grant.level,
-            modules=grant.modules,
-            compile=child_pb2.CompileJob(source=source),
-        )
-        job = Job(start, None, host_call=None)
-        with span("compile", facts={"crucible.script.id": wanted.script_id}):
-            await self._run(job, grant)
-        self.compilations += 1
-        self.compile_seconds += job.elapsed
-        result = job.result
-        recorder().compiled(job.elapsed, success=isinstance(result, child_pb2.CompileResult) and bool(result.unit))
-        if not isinstance(result, child_pb2.CompileResult):
-            self.failed_compilations += 1
-            return await self._failure(_failed(job), job, grant, wanted)
-        diagnostics = tuple(result.diagnostics)
-        rendered = result.rendered[:_MAX_RENDERED]
-        if not result.unit:
-            self.failed_compilations += 1
-            failed = Compilation(None, diagnostics, rendered, cached=False)
-            return await self._failure(failed, job, grant, wanted)
-        compiled = script_pb2.CompiledScript(
-            script_id=wanted.script_id,
-            functions=[f for f in result.functions if f.is_public] + [f for f in result.functions if not f.is_public],
-            modules=result.modules,
-            security_level=grant.level,
-            bytecode_bytes=len(result.unit),
-            source_bytes=source_size(source),
-            rune_version=self.toolchain.rune_version,
-            rune_patch_level=self.toolchain.patch_level,
-        )
-        compiled.compile_time.FromMicroseconds(result.compile_time_us)
-        unit = CompiledUnit.of(wanted.unit_key, result.unit, compiled, diagnostics, rendered, grant.tenant)
-        told = story.compiled(self._events, grant, wanted.script_id, job.elapsed, None)
+        compiled = await self.compiler.compile(source, grant, wanted.script_id)
+        diagnostics, rendered = compiled.diagnostics, compiled.rendered
+        if compiled.script is None:
+            gravest = _gravest(diagnostics)
+            await self._events.tell(story.compiled(self._events, grant, wanted.script_id, compiled.seconds, gravest))
+            return Compilation(None, diagnostics, rendered, cached=False)
+        unit = CompiledUnit.of(wanted.unit_key, compiled.unit, compiled.script, diagnostics, rendered, grant.tenant)
+        told = story.compiled(self._events, grant, wanted.script_id, compiled.seconds, None)
         if self.is_caching and self.cache.has_room(unit):
             told.append(story.cached(self._events, grant, unit))
         await self._store.put_script(self._record(source, grant, unit), self._sealed(unit, grant.tenant), None, told)
@@ -347,14 +286,6 @@ class Scripts:
         if self.is_caching:
             self._take_into_memory(unit)
         return Compilation(unit, diagnostics, rendered, cached=False)
-
-    async def _failure(self, failed: Compilation, job: Job, grant: Grant, wanted: _Wanted) -> Compilation:
-        errors = [each for each in failed.diagnostics if each.severity == script_pb2.SEVERITY_ERROR]
-        # What its level forbids is the gravest of them.
-        errors.sort(key=lambda each: not each.code.startswith("security."))
-        first = errors[0] if errors else script_pb2.Diagnostic(message="the source does not compile")
-        await self._events.tell(story.compiled(self._events, grant, wanted.script_id, job.elapsed, first))
-        return failed
 
     def _sealed(self, unit: CompiledUnit, tenant: str) -> UnitRecord | None:
         if not self.is_caching:
@@ -367,25 +298,12 @@ class Scripts:
             unit_key=unit.unit_key,
             tenant=tenant,
             script_id=unit.script_id,
-            toolchain=self.toolchain.name,
+            toolchain=self.compiler.toolchain.name,
             compiled=compiled,
             unit=unit.unit,
             mac=mac,
             create_time=time.time_ns(),
         )
-
-    async def _run(self, job: Job, grant: Grant) -> None:
-        self._crashes.check(grant.tenant, grant.principal)
-        # Few at once: a compiler keeps its processor busy. Apart from executions, so that long ones do not hold it up.
-        limits = bounds.child_limits(grant.compile_limits)
-        ticket = self._admission.enter(grant.principal, None)
-        try:
-            await ticket.turn
-            await job.run(await self._interpreter.take(limits), limits)
-        finally:
-            self._admission.leave(ticket)
-        if job.is_crash:
-            self._crashes.note(grant.tenant, grant.principal)
 
     @staticmethod
     def _record(source: script_pb2.ScriptSource, grant: Grant, unit: CompiledUnit) -> ScriptRecord:
@@ -400,6 +318,13 @@ class Scripts:
             source=source.SerializeToString(deterministic=True),
             functions=unit.script.SerializeToString(deterministic=True),
         )
+
+
+def _gravest(diagnostics: Iterable[script_pb2.Diagnostic]) -> script_pb2.Diagnostic:
+    errors = [each for each in diagnostics if each.severity == script_pb2.SEVERITY_ERROR]
+    # What its level forbids is the gravest of them.
+    errors.sort(key=lambda each: not each.code.startswith("security."))
+    return errors[0] if errors else script_pb2.Diagnostic(message="the source does not compile")
 
 
 def compilation_error(compilation: Compilation) -> ServiceError:
@@ -422,17 +347,6 @@ def compilation_error(compilation: Compilation) -> ServiceError:
 
 def _with_hint(diagnostic: script_pb2.Diagnostic) -> str:
     return f"{diagnostic.message}; {diagnostic.hint}" if diagnostic.hint else diagnostic.message
-
-
-def _failed(job: Job) -> Compilation:
-    failure = job.failure
-    assert failure is not None
-    code = _LIMIT_CODES.get(failure.kind)
-    if code is None or job.is_interpreter_lost:
-        raise ServiceError(ErrorKind.ERROR_KIND_UNAVAILABLE, f"compiling failed: {failure.message}", retry_after=0.5)
-    message = f"while compiling: {failure.message}"
-    diagnostic = script_pb2.Diagnostic(severity=script_pb2.SEVERITY_ERROR, message=message, code=code)
-    return Compilation(None, (diagnostic,), f"error: {message}\n", cached=False)
 
 
 def no_such_script(script: str) -> ServiceError:

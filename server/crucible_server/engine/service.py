@@ -15,6 +15,7 @@ from crucible_server.engine import results, story
 from crucible_server.engine.admission import Admission
 from crucible_server.engine.cache import UnitCache
 from crucible_server.engine.catalog import Catalog
+from crucible_server.engine.compiler import Compiler
 from crucible_server.engine.crashes import CrashLimit
 from crucible_server.engine.elsewhere import Elsewhere
 from crucible_server.engine.execution import Execution
@@ -23,7 +24,7 @@ from crucible_server.engine.history import History
 from crucible_server.engine.host_calls import HostCalls
 from crucible_server.engine.identity import UnitSeal
 from crucible_server.engine.interpreter import Interpreter
-from crucible_server.engine.isolation import DEVELOPMENT, bounds_of_tree, isolation_of_tree
+from crucible_server.engine.isolation import DEVELOPMENT, bounds_of_tree, isolation_of_tree, log_missing
 from crucible_server.engine.job import Ending, Kind
 from crucible_server.engine.renewal import RenewalClock
 from crucible_server.engine.scripts import Scripts
@@ -69,9 +70,7 @@ class Service:
         self.compilers = Admission("compilers", most, settings.max_queued_executions)
         self.crashes = CrashLimit(settings.max_crashes_per_minute)
         self.scripts = Scripts(
-            self.interpreter,
-            self.compilers,
-            self.crashes,
+            Compiler(self.interpreter, self.compilers, self.crashes),
             store,
             seal,
             cache,
@@ -154,9 +153,7 @@ class Service:
             await self._start_development()
         if self.files is not None:
             await self.files.start()
-            for layer in self.files.layers:
-                if not layer.active:
-                    log.warning("layer_missing", layer=layer.name, reason=layer.detail)
+            log_missing(self.files.layers)
         await self.upkeep.start()
         self._set_status(Status.SERVICE_STATUS_HEALTHY)
 

@@ -64,7 +64,7 @@ class Upkeep:
     async def start(self) -> None:
         """Settles what servers that are gone have left, cleans up once, then goes on in the background."""
         await self.settle()
-        dropped = await self._store.drop_units_of_other_toolchains(self._scripts.toolchain.name)
+        dropped = await self._store.drop_units_of_other_toolchains(self._scripts.compiler.toolchain.name)
         if dropped:
             log.info("units_dropped", count=dropped, reason="compiled by another toolchain")
         self._task = asyncio.get_running_loop().create_task(self._run())

@@ -10,8 +10,6 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
-import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,6 +21,7 @@ from crucible.vm.v1 import zygote_pb2
 from crucible_server.engine.child import Child
 from crucible_server.engine.zygote_process import ZygoteProcess
 from crucible_server.errors import ErrorKind, ServiceError, unavailable
+from crucible_server.vm_process import start_vm
 
 PROTOCOL_VERSION = 1
 _MAX_DATAGRAM = 256 * 1024
@@ -98,35 +97,17 @@ class Zygote:
         Raises ServiceError (CONFIGURATION_ERROR) when it cannot be started, speaks another protocol, or finds that this
         machine lacks what it needs.
         """
-        # PR_SET_PDEATHSIG fires when the parent's *thread* ends: another thread would take the zygote with it.
-        if threading.current_thread() is not threading.main_thread():
-            log.warning("zygote_started_off_main_thread", thread=threading.current_thread().name)
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         loop = asyncio.get_running_loop()
         self._ready = loop.create_future()
         # Whoever gave up waiting has the reason already.
         self._ready.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
-            ours.setblocking(False)
-            # It does not block: the child is executed at once and says by its socket when it is ready.
-            self._process = ZygoteProcess(
-                subprocess.Popen(  # noqa: ASYNC220
-                    [self._vm_path, "zygote", "--control-fd", str(theirs.fileno()), *self._flags],
-                    pass_fds=[theirs.fileno()],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    cwd="/",
-                    env={},
-                )
-            )
+            started, self._control = start_vm(self._vm_path, "zygote", socket.SOCK_SEQPACKET, self._flags)
         except OSError as error:
-            ours.close()
             raise _cannot_start(self._vm_path, str(error)) from error
-        finally:
-            theirs.close()
-        self._control = ours
+        self._process = ZygoteProcess(started)
         self._on_process(self._process.pid)
-        loop.add_reader(ours.fileno(), self._on_control)
+        loop.add_reader(self._control.fileno(), self._on_control)
         try:
             ready = await asyncio.wait_for(self._ready, _READY_TIMEOUT)
         except asyncio.CancelledError:

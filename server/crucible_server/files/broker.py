@@ -11,7 +11,6 @@ import signal
 import socket
 import struct
 import subprocess
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from google.protobuf.message import DecodeError
 
 from crucible.vm.v1 import broker_pb2
 from crucible_server.errors import ErrorKind, ServiceError
+from crucible_server.vm_process import start_vm
 
 PROTOCOL_VERSION = 1
 _HEADER = struct.Struct("<I")
@@ -58,26 +58,11 @@ class Broker:
 
         Raises ServiceError (CONFIGURATION_ERROR), with what it said, when it cannot be.
         """
-        # As for the zygote: the process dies with the thread that starts it.
-        if threading.current_thread() is not threading.main_thread():
-            log.warning("broker_started_off_main_thread", thread=threading.current_thread().name)
-        ours, theirs = socket.socketpair()
         try:
-            # It does not block: the child is executed at once and says by its socket when it is ready.
-            self._process = subprocess.Popen(  # noqa: ASYNC220
-                [self._vm_path, "broker", "--control-fd", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                cwd="/",
-                env={},
-            )
+            self._process, control = start_vm(self._vm_path, "broker", socket.SOCK_STREAM)
         except OSError as error:
-            ours.close()
             raise _cannot_start(str(error)) from error
-        finally:
-            theirs.close()
-        reader, self._writer = await asyncio.open_connection(sock=ours, limit=_READ_BUFFER)
+        reader, self._writer = await asyncio.open_connection(sock=control, limit=_READ_BUFFER)
         self._receiving = asyncio.get_running_loop().create_task(self._receive(reader))
         try:
             async with asyncio.timeout(_READY_TIMEOUT):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-# At once for one execution: what it asks for beyond waits.
-_AT_ONCE = 8
+from crucible_server.pacing import Pacing
 
 
 class RefusedError(Exception):
@@ -32,23 +29,16 @@ class Meter:
                 raise RefusedError("the response's headers are larger than the server's max_header_bytes")
 
 
-async def _no_wait() -> None:
-    return None
-
-
 @dataclass(slots=True)
-class Allowance:
+class Allowance(Pacing):
     """The requests of one execution."""
 
     max_requests: int | None
     """Of all, redirects included; None is no bound."""
     deadline: float | None = None
     """On the monotonic clock, in seconds, when the execution will be over; None is never."""
-    room: Callable[[], Awaitable[None]] = _no_wait
-    """Waits until the script has taken the responses that it was sent."""
     meters: list[Meter] = field(default_factory=list)
     """One for each request that was made."""
-    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
     @property
     def bytes_moved(self) -> int:

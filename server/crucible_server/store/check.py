@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.proto import parse_length_prefixed
 
-from crucible.v1 import execution_pb2, script_pb2, script_service_pb2, security_pb2, value_pb2
+from crucible.v1 import (
+    config_pb2,
+    event_pb2,
+    execution_pb2,
+    registry_pb2,
+    script_pb2,
+    script_service_pb2,
+    security_pb2,
+    server_info_pb2,
+    value_pb2,
+)
 
 from . import check_statements as s
 from .address import SqliteAddress, address_of
 from .database import Connection
 from .errors import StoreError, StoreErrorKind
+from .event_records import ServiceRecord
 from .records import OutputSegment, UnitRecord
 from .schema import REVISIONS
 from .sql import QUEUED, RUNNING, Statement
 from .tables import metadata
 
+_Message = TypeVar("_Message", bound=Message)
 Progress = Callable[[int, int], None]
 """Called with what is done and the total, in a unit that means nothing by itself."""
 
@@ -39,6 +52,9 @@ class CheckReport:
     units: int = 0
     executions: int = 0
     output_segments: int = 0
+    events: int = 0
+    services: int = 0
+    config_revisions: int = 0
     bytes: int = 0
     """Size of the database with its log."""
     revision: str = ""
@@ -122,7 +138,16 @@ class _Check:
         self._total = 0
 
     def run(self) -> None:
-        parts = (self._scripts, self._names, self._units, self._executions, self._outputs)
+        parts = (
+            self._scripts,
+            self._names,
+            self._units,
+            self._executions,
+            self._outputs,
+            self._events,
+            self._services,
+            self._configuration,
+        )
         tables = list(metadata.tables)
         pages = self._inspection.units
         self._total = pages + sum(map(self._count, s.COUNTS))
@@ -233,18 +258,74 @@ class _Check:
                 self._problem(f"{what}: the chunks from {segment.first_sequence} on are not what was stored.")
             last = (tenant, execution_id, segment.last_sequence)
 
+    def _events(self) -> None:
+        # Deleted are the oldest alone.
+        positions = self._connection.execute(s.POSITION).fetchall()
+        last = positions[0][0] if positions else None
+        if last is None:
+            self._problem("It is not known up to which number events were deleted: no event can be stored.")
+        for sequence, type_name, principal, script_id, time, data in self._rows(s.EVENTS):
+            self.report.events += 1
+            what = f"Event {sequence}"
+            if last is not None and sequence != last + 1:
+                self._problem(f"{what}: event {last + 1} should come before it, and is not there.")
+            last = sequence
+            event = self._parse(event_pb2.Event, data, what)
+            if event is not None and (event.type, event.principal, event.script_id, event.time.ToNanoseconds()) != (
+                type_name,
+                principal,
+                script_id,
+                time,
+            ):
+                self._problem(f"{what} is not what it is found by: type, principal, script or time is another.")
+
+    def _services(self) -> None:
+        for row in self._rows(s.SERVICES):
+            self.report.services += 1
+            service = ServiceRecord(*row)
+            what = f"Server {service.service_id}"
+            if service.tenant:
+                what = f"Service {service.service_id} of tenant {service.tenant}"
+            info = self._parse(registry_pb2.ServiceInfo, service.info, f"{what}: its description")
+            self._parse(registry_pb2.HealthCheckConfig, service.health_check, f"{what}: its health check")
+            if info is not None and (info.service_id, info.service_type) != (service.service_id, service.service_type):
+                self._problem(f"{what} describes itself as {info.service_id} of type {info.service_type}.")
+            if service.lease_ns <= 0:
+                self._problem(f"{what} has a lease of {service.lease_ns} ns: no heartbeat can keep it.")
+            if service.status not in server_info_pb2.ServiceStatus.values() or service.status == 0:
+                self._problem(f"{what} has the status {service.status}, which does not exist.")
+
+    def _configuration(self) -> None:
+        last = None
+        for version, changes, overlay in self._rows(s.CONFIG_REVISIONS):
+            self.report.config_revisions += 1
+            what = f"Version {version} of the configuration"
+            if last is not None and version != last + 1:
+                self._problem(f"{what}: version {last + 1} should come before it, and is not there.")
+            last = version
+            self._parse(config_pb2.ConfigRevision, changes, f"{what}: its changes")
+            if not _is_overlay(overlay):
+                self._problem(f"{what}: what it sets cannot be read.")
+
     def _rows(self, statement: Statement) -> Iterator[tuple[Any, ...]]:
         for row in self._connection.stream(statement):
             yield row
             self._advance()
 
-    def _parse(self, kind: type[Message], data: bytes | None, what: str) -> None:
+    def _parse(self, kind: type[_Message], data: bytes | None, what: str) -> _Message | None:
         try:
-            if data is not None:
-                kind.FromString(data)
+            return None if data is None else kind.FromString(data)
         except (DecodeError, TypeError):
             # Other programs may leave text where bytes were.
             self._problem(f"{what} cannot be read.")
+            return None
+
+
+def _is_overlay(data: bytes) -> bool:
+    try:
+        return isinstance(json.loads(data), dict)
+    except (ValueError, TypeError):
+        return False
 
 
 def _is_whole(segment: OutputSegment) -> bool:

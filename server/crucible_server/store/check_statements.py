@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from sqlalchemy import exists, func, select
 
+from .config_tables import config_revisions
+from .event_records import ServiceRecord
+from .event_tables import event_positions, events, services
 from .records import OutputSegment
 from .script_statements import UNIT_FIELDS
 from .sql import compiled, fields
 from .tables import executions, output_segments, script_names, script_references, script_stats, scripts, units
 
 COUNTS = tuple(
-    compiled(select(func.count()).select_from(table)) for table in (scripts, units, executions, output_segments)
+    compiled(select(func.count()).select_from(table))
+    for table in (scripts, units, executions, output_segments, events, services, config_revisions)
 )
 SCRIPTS = compiled(
     select(
@@ -59,4 +63,18 @@ SEGMENTS = compiled(
         ),
         *(output_segments.c[name] for name in fields(OutputSegment)),
     ).order_by(output_segments.c.tenant, output_segments.c.execution_id, output_segments.c.first_sequence)
+)
+POSITION = compiled(select(event_positions.c.last_sequence))
+EVENTS = compiled(
+    select(
+        events.c.sequence, events.c.type, events.c.principal, events.c.script_id, events.c.time, events.c.data
+    ).order_by(events.c.sequence)
+)
+SERVICES = compiled(
+    select(*(services.c[name] for name in fields(ServiceRecord))).order_by(services.c.tenant, services.c.service_id)
+)
+CONFIG_REVISIONS = compiled(
+    select(config_revisions.c.version, config_revisions.c.changes, config_revisions.c.overlay).order_by(
+        config_revisions.c.version
+    )
 )

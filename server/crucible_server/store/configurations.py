@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, delete, func, select
 
 from .base import OpenDatabase
 from .config_tables import config_revisions
@@ -13,10 +13,13 @@ from .database import Connection
 from .event_records import EventDraft
 from .sql import compiled, fields
 
+KEPT_REVISIONS = 1_000
+"""The newest, the one in force among them; each holds all that calls have set, so none needs those before."""
+
 
 @dataclass(frozen=True, slots=True)
 class ConfigRevisionRecord:
-    """One change. Versions are numbered from 1 on without gaps."""
+    """One change. Versions are numbered from 1 on without gaps; the oldest may be kept no longer."""
 
     version: int
     time: int
@@ -44,6 +47,7 @@ _SELECT_PAGE = compiled(
     .order_by(config_revisions.c.version.desc())
     .limit(bindparam("count"))
 )
+_DELETE_OLD = compiled(delete(config_revisions).where(config_revisions.c.version <= bindparam("up_to")))
 
 
 class ConfigStore(OpenDatabase):
@@ -55,7 +59,7 @@ class ConfigStore(OpenDatabase):
         return None if row is None else ConfigRevisionRecord(*row)
 
     async def get_config_revision(self, version: int) -> ConfigRevisionRecord | None:
-        """A revision by its number."""
+        """A revision by its number; None when it never was, or is kept no longer."""
         row = await self._readers.first(_SELECT, (version,))
         return None if row is None else ConfigRevisionRecord(*row)
 
@@ -69,7 +73,7 @@ class ConfigStore(OpenDatabase):
         return await self._readers.run(query)
 
     async def add_config_revision(self, revision: ConfigRevisionRecord, events: Sequence[EventDraft] = ()) -> None:
-        """Keeps a revision and tells. Raises StoreError (CONFLICT) when its number is taken."""
+        """Keeps a revision, drops what is too old, and tells. Raises StoreError (CONFLICT) when its number is taken."""
         await self._write(_add, revision, events)
 
 
@@ -79,3 +83,4 @@ _ADD = (_INSERT, _INSERT.taker())
 def _add(connection: Connection, revision: ConfigRevisionRecord) -> None:
     statement, taker = _ADD
     connection.execute(statement, taker(revision))
+    connection.execute(_DELETE_OLD, (revision.version - KEPT_REVISIONS,))

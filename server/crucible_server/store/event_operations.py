@@ -48,35 +48,21 @@ def tell(connection: Connection, told: Told) -> tuple[Any, list[StoredEvent]]:
 
 
 def emit(connection: Connection, emission: Emission) -> tuple[list[tuple[int, bool]], list[StoredEvent]]:
-    """Stores events that have ids of their own; the sequence of each and whether it was there, and the new ones.
+    """Stores a tenant's events that have ids; the sequence of each and whether it was there, and the new ones.
 
     `(_, is_same)` tells whether an event that is there is the one that is to be stored; if not, raises EventTakenError.
     """
     drafts, is_same = emission
-    known: dict[str, int | None] = {}
-    new: dict[str, EventDraft] = {}
-    for draft in drafts:
-        event_id = draft.event_id
-        assert event_id is not None
-        if (twin := new.get(event_id)) is not None:
-            if not is_same(draft, _as_stored(twin)):
-                raise EventTakenError(event_id)
-            continue
-        row = connection.execute(s.SELECT_OF_ID, (draft.tenant, event_id)).fetchone()
-        if row is None:
-            new[event_id] = draft
-        elif is_same(draft, found := StoredEvent(*row)):
-            known[event_id] = found.sequence
-        else:
-            raise EventTakenError(event_id)
-    stored = append_events(connection, list(new.values()))
-    sequences = {each.event_id: each.sequence for each in stored}
-    places: list[tuple[int, bool]] = []
+    known = _of_ids(connection, drafts)
+    new: dict[str | None, EventDraft] = {}
     for draft in drafts:
         assert draft.event_id is not None
-        sequence = known.get(draft.event_id)
-        places.append((sequences[draft.event_id], False) if sequence is None else (sequence, True))
-    return places, stored
+        stands = known.get(draft.event_id) or _as_stored(new.setdefault(draft.event_id, draft))
+        if new.get(draft.event_id) is not draft and not is_same(draft, stands):
+            raise EventTakenError(draft.event_id)
+    stored = append_events(connection, list(new.values()))
+    sequences = {each.event_id: each.sequence for each in (*known.values(), *stored)}
+    return [(sequences[draft.event_id], draft.event_id in known) for draft in drafts], stored
 
 
 def expire_events(connection: Connection, expiry: tuple[int, int, int]) -> int:
@@ -101,6 +87,18 @@ def _newest(connection: Connection) -> int:
     """The last sequence number that was given."""
     deleted, _, last = connection.execute(s.SELECT_BOUNDS).fetchone()
     return int(deleted) if last is None else max(int(last), int(deleted))
+
+
+def _of_ids(connection: Connection, drafts: Sequence[EventDraft]) -> dict[str | None, StoredEvent]:
+    """Events of the drafts' tenant that have their ids, by these."""
+    if not drafts:
+        return {}
+    ids = [draft.event_id for draft in drafts]
+    # One statement for many numbers of ids: each is planned once.
+    width = 1 << (len(ids) - 1).bit_length()
+    ids += ids[-1:] * (width - len(ids))
+    rows = connection.execute(s.events_of_ids(width), (drafts[0].tenant, *ids))
+    return {event.event_id: event for event in (StoredEvent(*row) for row in rows)}
 
 
 def _as_stored(draft: EventDraft) -> StoredEvent:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
-from sqlalchemy import bindparam, delete, func, literal_column, or_, select, update
+from sqlalchemy import BindParameter, bindparam, delete, func, literal_column, or_, select, update
 
 from .event_records import StoredEvent
 from .event_tables import event_positions, events
@@ -25,7 +25,6 @@ MOVE_POSITION = compiled(
     update(event_positions).where(_position).values(last_sequence=bindparam("last_sequence")), ("last_sequence",)
 )
 INSERT_EVENT = compiled(events.insert(), events.columns.keys())
-SELECT_OF_ID = compiled(select(*_row).where(equals(events.c.tenant), equals(events.c.event_id)))
 SELECT_AGES = compiled(select(events.c.sequence, events.c.time).order_by(events.c.sequence).limit(bindparam("limit")))
 """The oldest events, with their times."""
 SELECT_ALL = compiled(
@@ -36,6 +35,13 @@ SELECT_ALL = compiled(
 )
 """Events of all tenants between two sequence numbers."""
 DELETE_UP_TO = compiled(delete(events).where(events.c.sequence <= bindparam("up_to")))
+
+
+@cache
+def events_of_ids(ids: int) -> Statement:
+    """The statement of a tenant's events with so many ids, which are its parameters after the tenant."""
+    wanted: list[BindParameter[str]] = [bindparam(f"id_{index}") for index in range(ids)]
+    return compiled(select(*_row).where(equals(events.c.tenant), events.c.event_id.in_(wanted)))
 
 
 @lru_cache(maxsize=256)

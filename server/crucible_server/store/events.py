@@ -32,7 +32,7 @@ class EventStore(OpenDatabase):
     async def emit(
         self, drafts: Sequence[EventDraft], is_same: Callable[[EventDraft, StoredEvent], bool]
     ) -> list[tuple[int, bool]]:
-        """Stores events that have ids, all or none; the sequence of each, and whether it was there before.
+        """Stores events of one tenant that have ids, all or none; the sequence of each, and whether it was there.
 
         `is_same` tells whether a stored event with the id is the same one; it is called in the writer's thread. Raises
         EventTakenError when it is not.

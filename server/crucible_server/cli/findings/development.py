@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from crucible_server.cli.findings.finding import Finding, Status
-from crucible_server.cli.findings.toolchain import ISOLATION, standard_error
+from crucible_server.cli.findings.toolchain import ISOLATION, ready_of, standard_error
 
 if TYPE_CHECKING:
-    from crucible.vm.v1 import zygote_pb2
     from crucible_server.config import ServerConfig
 
 
@@ -18,11 +17,12 @@ def look(config: ServerConfig) -> Iterator[Finding]:
     """A finding when the level is allowed, else none. Has to run in the main thread, as the interpreter's own."""
     if not config.allow_development:
         return
+    from crucible_server.engine.isolation import DEVELOPMENT
     from crucible_server.errors import ServiceError
 
     with standard_error():
         try:
-            ready = asyncio.run(_ready(config))
+            ready = asyncio.run(ready_of(config.vm_path, DEVELOPMENT.flags))
         except ServiceError as error:
             detail = f"the level is allowed, but this machine cannot give it: {error.message}"
             advice = "until then requests for it are refused; the other levels need nothing of it"
@@ -30,14 +30,3 @@ def look(config: ServerConfig) -> Iterator[Finding]:
             return
     for layer in ready.layers:
         yield Finding(ISOLATION, layer.name, Status.OK, layer.detail)
-
-
-async def _ready(config: ServerConfig) -> zygote_pb2.Ready:
-    from crucible_server.engine.isolation import DEVELOPMENT
-    from crucible_server.engine.zygote import Zygote
-
-    zygote = Zygote(config.vm_path, lambda _: None, DEVELOPMENT.flags)
-    try:
-        return await zygote.start()
-    finally:
-        await zygote.stop()

@@ -57,7 +57,7 @@ def _start(config: ServerConfig) -> Iterator[Finding]:
     isolation.foresee()
     with standard_error() as said:
         try:
-            ready = asyncio.run(_ready(vm_path, isolation.flags))
+            ready = asyncio.run(ready_of(vm_path, isolation.flags))
         except ServiceError as error:
             said.seek(0)
             words = said.read(_MAX_SAID).decode("utf-8", "replace").strip()
@@ -80,7 +80,8 @@ def _start(config: ServerConfig) -> Iterator[Finding]:
         yield Finding(ISOLATION, layer.name, status, layer.detail, advice)
 
 
-async def _ready(vm_path: Path, flags: Sequence[str]) -> zygote_pb2.Ready:
+async def ready_of(vm_path: Path, flags: Sequence[str]) -> zygote_pb2.Ready:
+    """What a zygote with these flags says once it is ready; it is then stopped. Raises ServiceError like its start."""
     from crucible_server.engine.zygote import Zygote
 
     zygote = Zygote(vm_path, lambda _: None, flags)

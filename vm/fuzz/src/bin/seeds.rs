@@ -119,7 +119,7 @@ fn jobs(texts: &[String]) -> Vec<Vec<ServerFrame>> {
     ];
     let calls: Vec<String> = calls.iter().map(|text| (*text).to_owned()).collect();
     let mut jobs = Vec::new();
-    for text in texts.iter().take(12).chain(&calls) {
+    for (number, text) in texts.iter().take(12).chain(&calls).enumerate() {
         jobs.push(vec![begin(start::Job::Compile(CompileJob {
             source: Some(source(text)),
         }))]);
@@ -128,6 +128,7 @@ fn jobs(texts: &[String]) -> Vec<Vec<ServerFrame>> {
             function: "main".to_owned(),
             arguments: vec![of(Kind::IntValue(3))],
             file_name: "main.rn".to_owned(),
+            profile: number % 2 == 1,
         });
         let replies = (1..=3).map(|call_id| reply(call_id, call_id % 2 == 0));
         let mut frames = vec![begin(execute)];
