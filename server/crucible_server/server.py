@@ -165,6 +165,13 @@ class Server:
                 "the configuration file has changed and is not valid, so the former one is in force: "
                 f"{self.configuration.file_problem}",
             )
+        if self.configuration.revision_problem:
+            yield Reason(
+                "configuration_behind",
+                DEGRADED,
+                "what was set at another server of this database is not in force here: "
+                f"{self.configuration.revision_problem}",
+            )
 
     async def stop(self, grace: float | None = None) -> None:
         """Takes nothing new, lets what runs finish for `grace` seconds, ends the rest, leaves no process."""

@@ -65,8 +65,10 @@ class ConfigService:
 
     async def _watch(self, request: pb.WatchConfigRequest, context: Context) -> AsyncIterator[pb.WatchConfigResponse]:
         handlers.operator(context)
-        async for version, problem, fresh in self._configuration.watch(request.keys):
-            response = pb.WatchConfigResponse(version=version, entries=fresh, file_problem=problem)
+        async for version, file_problem, revision_problem, fresh in self._configuration.watch(request.keys):
+            response = pb.WatchConfigResponse(
+                version=version, entries=fresh, file_problem=file_problem, revision_problem=revision_problem
+            )
             response.time.GetCurrentTime()
             yield response
 
@@ -100,6 +102,7 @@ class ConfigService:
             engine=fields.engine_message(configuration.config.engine),
             entries=configuration.entries(keys),
             file_problem=configuration.file_problem,
+            revision_problem=configuration.revision_problem,
         )
 
 
