@@ -142,6 +142,7 @@ class Server:
             monitor.resize(checks.interval, checks.timeout)
             operating.apply(config)
 
+        self.configuration.checks.append(_check)
         self.configuration.appliers.append(apply)
         engine.on_status = monitor.status_changed
         await operating.follow()
@@ -201,6 +202,13 @@ class Server:
     async def wait_closed(self) -> None:
         """Returns once `stop` is done."""
         await self._closed.wait()
+
+
+def _check(config: ServerConfig) -> None:
+    """Raises whatever taking up this configuration would."""
+    grants = Grants(config)
+    _engine_settings(config, grants)
+    _terms(config, grants)
 
 
 def _retention(config: ServerConfig) -> Retention:

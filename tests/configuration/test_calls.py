@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import threading
+from pathlib import Path
 
 import grpc
 import pytest
@@ -13,9 +14,13 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 
 import crucible
-from crucible.v1 import config_pb2, security_pb2
+from crucible.v1 import config_pb2, security_pb2, server_info_pb2
 from crucible.v1 import config_service_pb2 as api
 from crucible.v1.config_service_pb2_grpc import ConfigServiceStub
+from crucible_server.config import Effect, HealthCheckConfig, ServerConfig, all_keys, load_config, value_at
+from crucible_server.configuration import Configuration
+from crucible_server.errors import ServiceError
+from crucible_server.store import Store
 from tests.configuration.conftest import TIMEOUT, Configured, wait_until
 from tests.conftest import StartServer
 
@@ -108,6 +113,10 @@ def test_a_key_that_needs_a_restart_says_so(configured: Configured) -> None:
         ({"engine.max_cache_size": None}, "valid integer"),
         ({"grace_period": "soon"}, "expected a duration above zero"),
         ({"log_level": b"info"}, "log_level: "),
+        ({"execution_retention": 1e300}, "from 1 ms to 36500 days"),
+        ({"execution_retention": 1e12}, "from 1 ms to 36500 days"),
+        ({"engine.max_cache_bytes": "99999999999 TiB"}, r"engine\.max_cache_bytes: .* less than or equal"),
+        ({"engine.max_cache_bytes": "9" * 400}, r"engine\.max_cache_bytes: expected a size"),
         ({"engine.http.allow": ["nonsense"]}, r"engine\.http\.allow"),
         ({"engine.security_level": "development"}, "security_level: .* needs `allow_development"),
         ({"engine.health_check.timeout": "1m"}, "at most the interval"),
@@ -120,6 +129,55 @@ def test_what_is_not_valid_changes_nothing(configured: Configured, values: dict[
     config = configured.client.config()
     assert (config.version, config["spare_children"]) == (0, 2)
     assert list(configured.client.config_revisions()) == []
+
+
+def test_the_largest_of_everything_works(configured: Configured) -> None:
+    """All at once what is at most taken, and executions still run, are stored and found, also after a restart."""
+    largest: dict[str, object] = {}
+    for key in all_keys(ServerConfig):
+        if key.effect is Effect.LOCAL or key.path.startswith("engine.discovery") or key.section is HealthCheckConfig:
+            continue
+        value = value_at(ServerConfig(), key)
+        for most in (2**53, 36500 * 86400.0, 2**31 - 1, 32 * 2**20, 2**20, 1_000_000, 32768, 1024, 256, 64):
+            if isinstance(value, bool) or not isinstance(value, (int, float, type(None))):
+                break
+            try:
+                configured.client.update_config({key.path: most}, validate_only=True)
+            except crucible.ValidationError:
+                continue
+            largest[key.path] = most
+            break
+    # Two that are said of each child beforehand, on a machine that has not as much.
+    for name in ("engine.resource_limits.max_memory_bytes", "spare_children", "max_spare_children"):
+        largest.pop(name, None)
+    assert len(largest) > 30
+    configured.client.update_config(largest)
+    for restarts in (False, True):
+        if restarts:
+            configured.restart()
+        result = configured.client.run("pub fn main() { 1 }")
+        assert configured.client.get_execution(result.execution_id).state == "SUCCEEDED"
+        assert configured.client.server_info().max_stored_executions == 2**53
+        assert configured.client.config()["execution_retention"] == 36500 * 86400.0
+        assert configured.client.health().status == server_info_pb2.SERVICE_STATUS_HEALTHY
+    assert not any("Traceback" in line or "_failed" in line for line in configured.server.log)
+
+
+async def test_what_an_applier_cannot_take_is_not_stored(tmp_path: Path) -> None:
+    store = await Store.open(f"sqlite:///{tmp_path}/crucible.db")
+    configuration = Configuration(load_config(None, {"data_dir": tmp_path}))
+    await configuration.open(store)
+
+    def check(config: ServerConfig) -> None:
+        if config.grace_period == 7:
+            raise OverflowError("too much for this machine")
+
+    configuration.checks.append(check)
+    with pytest.raises(ServiceError, match="cannot be put in force: too much for this machine"):
+        await configuration.update({"grace_period": 7}, [], expected=None, principal="anna", comment="")
+    assert await store.latest_config_revision() is None
+    assert (configuration.version, configuration.config.grace_period) == (0, 10.0)
+    await store.close()
 
 
 @pytest.mark.parametrize("key", ["listen", "data_dir", "store_url", "unit_key", "vm_path", "allow_insecure_listen"])

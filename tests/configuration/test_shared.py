@@ -220,7 +220,9 @@ def test_a_server_that_is_behind_is_degraded(
         one.update_config({HEALTH: "3s", "spare_children": 5})
         wait_until(lambda: bool(other.config().revision_problem), "the other does not notice")
         assert other.config().version == 0
-        with pytest.raises(crucible.ConfigurationError, match="version 1 of the configuration, set at another") as caught:
+        with pytest.raises(
+            crucible.ConfigurationError, match="version 1 of the configuration, set at another"
+        ) as caught:
             other.update_config({"grace_period": "4s"}, expected_version=1)
         assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
         health = other.health()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from .quantities import Seconds
+from .quantities import Count, Seconds
 
 
 class DiscoveryConfig(BaseModel):
@@ -20,9 +20,9 @@ class DiscoveryConfig(BaseModel):
     """For registrations that name none; a service is gone when it sends no heartbeat for that long."""
     advertise: str = ""
     """What others are told to reach this server by; the address that it listens on when empty."""
-    max_services: int = Field(default=1000, gt=0)
+    max_services: Count = 1000
     """Services that one tenant may have registered."""
-    max_watches: int = Field(default=1000, gt=0)
+    max_watches: Count = 1000
     """Calls of WatchServices at once, of all principals together."""
 
     @field_validator("endpoints")

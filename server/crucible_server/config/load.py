@@ -240,6 +240,9 @@ class _File:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             line, said = positions.error_place(error)
             self.problems.append(problems.in_file(path, f"expected TOML: {said}", line))
+        except (ValueError, RecursionError):
+            # Valid all the same, but beyond what Python reads.
+            self.problems.append(problems.in_file(path, "expected shorter numbers, and less in one another"))
         for parts, value in list(secrets.references(ServerConfig, self.content)):
             if file := secrets.file_of(value, path.parent):
                 self.watched += (file,)

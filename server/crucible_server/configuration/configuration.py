@@ -24,6 +24,7 @@ from crucible_server.config import (
     shown,
     value_at,
 )
+from crucible_server.config.problems import Problem
 from crucible_server.configuration import entries
 from crucible_server.configuration.changes import Cause, ConfigurationChange, ConfigurationSink, KeyChange, differences
 from crucible_server.configuration.refusals import behind, check_keys, not_valid, stale, unknown_revision
@@ -65,6 +66,8 @@ class Configuration:
         """Why the latest change of the file is not in force; empty when it is."""
         self.revision_problem = ""
         """Why what calls have set last, at another server, is not in force here; empty when it is."""
+        self.checks: list[Callable[[ServerConfig], None]] = []
+        """Called with every configuration before it is stored or comes into force; what one raises refuses it."""
         self.appliers: list[Callable[[ServerConfig], None]] = []
         """Called with every configuration that comes into force, in order; none may raise."""
         self.on_change: list[ConfigurationSink] = []
@@ -242,7 +245,7 @@ class Configuration:
         version = self._latest.version + 1
         try:
             target = self.target.with_overlay(Overlay(values, version))
-            after = target.pinned(self.config)
+            after = self._after(target)
         except ConfigError as error:
             if self.revision_problem:
                 raise behind(self._latest.version, self.version, error) from error
@@ -252,6 +255,18 @@ class Configuration:
         normal = {name: shown(value_at(target.config, keys[name])) for name in values}
         return Overlay(normal, version), target, self._changes(target, after)
 
+    def _after(self, target: Loaded) -> ServerConfig:
+        """What would hold now. Raises ConfigError when that, or what holds from the next start, cannot be."""
+        after = target.pinned(self.config)
+        for config in (after, target.config):
+            for check in self.checks:
+                try:
+                    check(config)
+                except Exception as error:
+                    log.exception("configuration_not_possible")
+                    raise ConfigError([Problem(f"it cannot be put in force: {error}")]) from error
+        return after
+
     def _changes(self, target: Loaded, after: ServerConfig) -> tuple[KeyChange, ...]:
         live = [each for each in differences(self.config, after) if not each.needs_restart]
         later = [each for each in differences(self.target.config, target.config) if each.needs_restart]
@@ -259,7 +274,7 @@ class Configuration:
 
     def _take(self, target: Loaded, cause: Cause, principal: str, overlay: Overlay) -> tuple[KeyChange, ...]:
         """Puts a configuration in force. Raises ConfigError, with nothing changed."""
-        after = target.pinned(self.config)
+        after = self._after(target)
         changes = self._changes(target, after)
         self._target, self.config, self._overlay = target, after, overlay
         if overlay is self._latest:
