@@ -253,7 +253,8 @@ class Configuration:
         # As the models have read them: "30s" and 30.0 are the same.
         keys = {key.path: key for key in all_keys(ServerConfig)}
         normal = {name: shown(value_at(target.config, keys[name])) for name in values}
-        return Overlay(normal, version), target, self._changes(target, after)
+        overlay = Overlay(normal, version)
+        return overlay, target, (*self._changes(target, after), *self._taken_back(overlay, target))
 
     def _after(self, target: Loaded) -> ServerConfig:
         """What would hold now. Raises ConfigError when that, or what holds from the next start, cannot be."""
@@ -271,6 +272,14 @@ class Configuration:
         live = [each for each in differences(self.config, after) if not each.needs_restart]
         later = [each for each in differences(self.target.config, target.config) if each.needs_restart]
         return (*live, *later)
+
+    def _taken_back(self, overlay: Overlay, target: Loaded) -> Iterable[KeyChange]:
+        """What a change erases of what was left aside at the start: not in force, but it would be at the next one."""
+        if not self._leaves_aside:
+            return
+        for key in all_keys(ServerConfig):
+            if key.path in self._latest.values and key.path not in overlay.values:
+                yield KeyChange(key, self._latest.values[key.path], shown(value_at(target.config, key)))
 
     def _take(self, target: Loaded, cause: Cause, principal: str, overlay: Overlay) -> tuple[KeyChange, ...]:
         """Puts a configuration in force. Raises ConfigError, with nothing changed."""
