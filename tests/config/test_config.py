@@ -145,6 +145,45 @@ def test_toml_beyond_what_is_read(file: Path) -> None:
         assert "expected shorter numbers, and less in one another" in problem
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u@h/db?password=SECRET",
+        "postgresql://u@h/db?sslpassword=SECRET",
+        "postgresql://u:SECRET@h/db",
+        "postgresql://u:SEC/SECRET@h/db",
+        "postgresql:u:SECRET@h/db",
+        "host=h password=SECRET",
+        "password = SECRET",
+        "u:SECRET@h/db",
+        "sqlite://u:SECRET@h",
+        "mysql://u:SECRET@h/db",
+        "",
+        ":memory:",
+    ],
+)
+def test_no_addresses_of_stores(url: str) -> None:
+    (problem,) = problems(store_url=url)
+    assert problem.startswith("store_url: ")
+    assert "SECRET" not in problem
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u@h:5432/db?sslmode=require&passfile=/p",
+        "postgres://h/db",
+        "data/x.db",
+        "./a@b.db",
+        "/a b/c@d.db",
+        "sqlite:////a/b.db",
+        "sqlite:///a.db",
+    ],
+)
+def test_addresses_of_stores(url: str) -> None:
+    assert load_config(None, {"store_url": url}).store_url == url
+
+
 def test_every_problem_is_told_at_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file.write_text('log_format = "xml"\nspare_childs = 3\n[engine]\nmax_cache_sise = 1\n')
     monkeypatch.setenv("CRUCIBLE_ENGINE__ENABLE_CACHING", "perhaps")

@@ -378,7 +378,7 @@ def test_what_was_left_aside_is_taken_back_whole(left_aside: Configured) -> None
 
 
 def test_taking_back_what_leaves_the_rest_unfit_is_refused(left_aside: Configured) -> None:
-    with pytest.raises(crucible.ValidationError, match="health_check.timeout: expected at most the interval"):
+    with pytest.raises(crucible.ValidationError, match=r"health_check\.timeout: expected at most the interval"):
         left_aside.client.update_config(reset=["spare_children"])
     assert left_aside.client.config().version == 1
 

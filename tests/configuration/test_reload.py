@@ -98,6 +98,24 @@ def test_a_file_that_is_not_valid_is_refused_whole(configured: Configured, text:
     assert client.config().file_problem == ""
 
 
+def test_a_password_in_the_address_of_the_store_is_told_nobody(configured: Configured) -> None:
+    client = configured.client
+    with client.watch_config("store_url") as watch:
+        news = iter(watch)
+        told = [next(news)]
+        for url in ("postgresql://u@h/db?password=SECRET", "postgresql://u:SEC/SECRET@h/db"):
+            configured.write(f'store_url = "{url}"\nspare_children = {len(told)}\n')
+            wait_until(lambda: "store_url: " in client.config().file_problem, "it is not refused")
+            told.append(next(news))
+            configured.write("")
+            wait_until(lambda: not client.config().file_problem, "it does not recover")
+            told.append(next(news))
+        said = f"{told} {client.config()} {client.health()} {configured.server.log}"
+    assert logged(configured, "configuration_refused")
+    assert "SECRET" not in said
+    assert "a value that is not shown" in said
+
+
 def test_what_runs_keeps_what_it_started_with(configured: Configured) -> None:
     with configured.client.stream(LOOP, timeout=8) as stream:
         next(iter(stream))

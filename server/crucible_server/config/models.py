@@ -169,7 +169,7 @@ class ServerConfig(BaseSettings):
     """`HOST:PORT`; port 0 takes a free one."""
     data_dir: Path = Field(default_factory=_data_dir)
     """Where everything lies that outlives the server; by default `$XDG_DATA_HOME/crucible`."""
-    store_url: str = Field(default_factory=lambda values: _below(values, "crucible.db", "sqlite:///"))
+    store_url: str = Field(default_factory=lambda values: _below(values, "crucible.db", "sqlite:///"), repr=False)
     """`sqlite:///PATH` or a path, or `postgresql://USER@HOST:PORT/DATABASE`, which several servers may share."""
     store_password_file: Path | None = None
     """The file that holds the password for PostgreSQL; without it, PostgreSQL's own ways serve, such as ~/.pgpass."""
@@ -248,6 +248,20 @@ class ServerConfig(BaseSettings):
             "Put a proxy that has both before it, or set `allow_insecure_listen = true` where the network itself is "
             "trusted",
         )
+        return value
+
+    @field_validator("store_url")
+    @classmethod
+    def _check_store(cls, value: str) -> str:
+        if not value.startswith("sqlite:////"):
+            # Imported late, and only when it is needed: the reading of addresses belongs to the one who opens them.
+            from crucible_server.store.address import address_of
+            from crucible_server.store.errors import StoreError
+
+            try:
+                address_of(value)
+            except StoreError as error:
+                raise ValueError(error.message) from None
         return value
 
     @field_validator("unit_key")

@@ -105,7 +105,8 @@ def _is_secret(model: type[BaseModel], location: Sequence[str]) -> bool:
         if field is None:
             continue
         if shape(field.annotation)[0] is not Kind.SECTION:
-            return holds_secret(field.annotation)
+            # What pydantic leaves out of what it prints may have a secret in it, put there by mistake.
+            return holds_secret(field.annotation) or not field.repr
         model = _section(model, part)
     # A whole section that holds something to hide.
     return any(holds_secret(field.annotation) for field in model.model_fields.values()) and len(location) > 0
