@@ -6,12 +6,15 @@ import asyncio
 import json
 import socket
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
 import pytest
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.message import Message
 
 import crucible
 from crucible.v1 import config_pb2, security_pb2, server_info_pb2
@@ -259,6 +262,48 @@ def test_fields_with_a_mask(configured: Configured) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         stub.UpdateConfig(api.UpdateConfigRequest(), timeout=TIMEOUT)
     assert "something to change" in str(caught.value.details())
+
+
+def fields_of(message: Message, path: str = "") -> Iterator[tuple[str, Message, FieldDescriptor]]:
+    """Every field of the contract's configuration with its path and the message that has it."""
+    for field in message.DESCRIPTOR.fields:
+        # Limits of executions that follow from other keys.
+        if field.name in ("max_source_bytes", "max_cpu_time"):
+            continue
+        below = getattr(message, field.name)
+        if isinstance(below, Message) and not isinstance(below, Duration):
+            yield from fields_of(below, f"{path}{field.name}.")
+        else:
+            yield f"{path}{field.name}", message, field
+
+
+def test_every_field_is_filled_and_can_be_set(configured: Configured) -> None:
+    client = configured.client
+    unset = {
+        f"engine.resource_limits.{name}": 7
+        for name in ("max_network_requests", "max_operations", "max_native_depth", "max_host_calls")
+    }
+    unset |= {f"engine.resource_limits.{name}": "7MiB" for name in ("max_output_bytes", "max_return_bytes")}
+    unset |= {"engine.resource_limits.max_execution_time": "7s", "engine.discovery.endpoints": ["127.0.0.1:7"]}
+    client.update_config(unset)
+    configured.restart()
+    stub = ConfigServiceStub(configured.client._channel)
+    engine = stub.GetConfig(api.GetConfigRequest(), timeout=TIMEOUT).config.engine
+    found = list(fields_of(engine))
+    assert {"discovery.refresh_interval", "resource_limits.max_operations"} < {path for path, _, _ in found}
+    for path, message, field in found:
+        assert message.HasField(field.name) if field.has_presence else getattr(message, field.name), path
+        mask = FieldMask(paths=[path])
+        stub.UpdateConfig(api.UpdateConfigRequest(engine=engine, update_mask=mask, validate_only=True), timeout=TIMEOUT)
+    assert (engine.discovery.refresh_interval.seconds, engine.security_level) == (10, 1)
+    sections = [field.name for field in engine.DESCRIPTOR.fields if field.message_type is not None]
+    whole = FieldMask(paths=sections)
+    request = api.UpdateConfigRequest(engine=engine, update_mask=whole)
+    request.engine.discovery.refresh_interval.FromSeconds(4)
+    assert configured.client.config()["engine.discovery.refresh_interval"] == 10.0
+    assert [change.key for change in stub.UpdateConfig(request, timeout=TIMEOUT).changes] == [
+        "engine.discovery.refresh_interval"
+    ]
 
 
 def test_only_checking_changes_nothing(configured: Configured) -> None:

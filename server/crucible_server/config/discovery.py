@@ -14,7 +14,7 @@ class DiscoveryConfig(BaseModel):
 
     endpoints: tuple[str, ...] = ()
     """`HOST:PORT` of other servers of Crucible at whose registries this one makes itself known too."""
-    refresh: Seconds = 10.0
+    refresh_interval: Seconds = 10.0
     """How often it renews that, here and there."""
     lease: Seconds = Field(default=30.0, ge=1, le=3600)
     """For registrations that name none; a service is gone when it sends no heartbeat for that long."""
@@ -36,8 +36,8 @@ class DiscoveryConfig(BaseModel):
 
     @model_validator(mode="after")
     def _check_refresh(self) -> DiscoveryConfig:
-        if self.refresh >= self.lease:
-            raise ValueError("expected `refresh` to be shorter than `lease`, a third of it is usual")
+        if self.refresh_interval >= self.lease:
+            raise ValueError("expected `refresh_interval` to be shorter than `lease`, a third of it is usual")
         return self
 
 
