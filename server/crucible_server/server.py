@@ -165,6 +165,7 @@ class Server:
                 DEGRADED,
                 "the configuration file has changed and is not valid, so the former one is in force: "
                 f"{self.configuration.file_problem}",
+                "the configuration file has changed and is not valid, so the former one is in force",
             )
         if self.configuration.revision_problem:
             yield Reason(
@@ -172,6 +173,7 @@ class Server:
                 DEGRADED,
                 "what was set at another server of this database is not in force here: "
                 f"{self.configuration.revision_problem}",
+                "what was set at another server of this database is not in force here",
             )
 
     async def stop(self, grace: float | None = None) -> None:

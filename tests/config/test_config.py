@@ -169,6 +169,27 @@ def test_no_addresses_of_stores(url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("telemetry.otlp_endpoint", "http://h:4317/?key=SECRET"),
+        ("telemetry.otlp_endpoint", "http://u:a/SECRET@h:4317"),
+        ("telemetry.propagate_to", ["http://h:1", "http://h/?key=a b'SECRET"]),
+        ("engine.http.allow", ["https://SECRET@h"]),
+        ("engine.http.allow", [["https://h/#SECRET"]]),
+        ("engine.discovery.endpoints", ["grpc://u:SECRET@h:1"]),
+        ("engine.health_check.allow", ["http://h:1?SECRET"]),
+        ("listen", "http://u:SECRET@127.0.0.1:1"),
+        ("engine.resource_limits", {"max_operations": "http://h?SECRET"}),
+        ("engine.resource_limits", "http://h?SECRET"),
+    ],
+)
+def test_what_may_be_secret_in_a_url_is_not_repeated(key: str, value: object) -> None:
+    raw: dict[str, Any] = {}
+    put(raw, key.split("."), value)
+    assert "SECRET" not in str(problems(None, **raw))
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "postgresql://u@h:5432/db?sslmode=require&passfile=/p",

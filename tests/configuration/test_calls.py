@@ -457,6 +457,24 @@ def test_others_than_operators_are_refused(start_server: StartServer) -> None:
                 call()
 
 
+def test_others_than_operators_are_not_told_what_the_file_says(start_server: StartServer, tmp_path: Path) -> None:
+    file = tmp_path / "crucible.toml"
+    file.write_text("")
+    words = ("--listen", "0.0.0.0:0", "--allow-insecure-listen", "--config", str(file))
+    server = start_server(words=words)
+    port = server.address.rpartition(":")[2]
+    with crucible.Client(f"127.0.0.1:{port}") as near, crucible.Client(f"{own_address()}:{port}") as far:
+        file.write_text('telemetry.otlp_endpoint = "http://h:4317/?key=SECRET"\nunit_key = { env = "VAULT_NAME" }\n')
+        wait_until(lambda: bool(near.config().file_problem), "the problem is not noticed")
+        assert "VAULT_NAME" in near.health().reasons[0].message
+        health = far.health()
+        assert [reason.code for reason in health.reasons] == ["configuration_refused"]
+        assert "is not valid" in health.reasons[0].message
+        for word in ("VAULT_NAME", str(file), "telemetry", "4317"):
+            assert word not in str(health)
+        assert "SECRET" not in f"{near.health()} {near.config()} {server.log}"
+
+
 def test_no_secret_leaves_the_server(configured: Configured) -> None:
     configured.client.close()
     configured.server.terminate()

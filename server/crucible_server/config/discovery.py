@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from .keys import redacted
 from .quantities import Count, Seconds
 
 
@@ -31,7 +32,7 @@ class DiscoveryConfig(BaseModel):
         for entry in value:
             host, separator, port = entry.rpartition(":")
             if not separator or not host or "/" in host or not port.isdecimal() or not 0 < int(port) < 65536:
-                raise ValueError(f"expected HOST:PORT such as 10.0.0.5:50051, got {entry!r}")
+                raise ValueError(f"expected HOST:PORT such as 10.0.0.5:50051, got {redacted(entry)!r}")
         return value
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from .keys import Kind, holds_secret, shape, shown
+from .keys import Kind, holds_secret, redacted, shape
 
 _NOT_SHOWN = "a value that is not shown"
 _MAX_GOT = 200
@@ -66,8 +66,7 @@ def of_entry(model: type[BaseModel], entry: dict[str, Any], origin: str, line: i
     message = message[0].lower() + message[1:]
     if _is_secret(model, location):
         return Problem(message, key, _NOT_SHOWN, origin=origin, line=line)
-    # An address may hold a password.
-    got = repr(shown(entry["input"]) if isinstance(entry["input"], str) else entry["input"])
+    got = repr(redacted(entry["input"]))
     if len(got) > _MAX_GOT:
         got = f"{got[:_MAX_GOT]}..."
     return Problem(message, key, got, origin=origin, line=line)
