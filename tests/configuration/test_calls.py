@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import socket
 import threading
@@ -328,10 +329,22 @@ def test_history_and_revert(configured: Configured) -> None:
     with pytest.raises(crucible.ValidationError, match="at most 500"):
         configured.client.revert_config(0, comment="x" * 501)
     stub = ConfigServiceStub(configured.client._channel)
-    for request in (api.ListConfigRevisionsRequest(page_size=-1), api.ListConfigRevisionsRequest(page_token="x")):
+    tokens = [
+        base64.urlsafe_b64encode(f"config:{number}".encode()).decode()
+        for number in ("9" * 30, 2**63, 2**64, -1, " 5", "1_0", "", "٣", "9" * 5000)
+    ]
+    for request in (
+        api.ListConfigRevisionsRequest(page_size=-1),
+        *(api.ListConfigRevisionsRequest(page_token=token) for token in ("x", "é", *tokens)),
+    ):
         with pytest.raises(grpc.RpcError) as caught:
             stub.ListConfigRevisions(request, timeout=TIMEOUT)
-        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT, request
+    for version in (2**63 - 1, 2**63, 2**64 - 1):
+        with pytest.raises(crucible.RevisionNotFound):
+            configured.client.revert_config(version)
+        with pytest.raises(crucible.VersionConflict):
+            configured.client.revert_config(0, expected_version=version)
 
 
 async def test_whoever_watches_sees_every_state_come(configured: Configured) -> None:

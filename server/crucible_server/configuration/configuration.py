@@ -193,7 +193,8 @@ class Configuration:
         """
         _check_comment(comment)
         assert self._store is not None
-        revision = await self._store.get_config_revision(version) if version else None
+        # What no version can be, the database may not even be asked for.
+        revision = await self._store.get_config_revision(version) if 0 < version < 1 << 63 else None
         if version and revision is None:
             raise unknown_revision(version, self._latest.version)
         wanted = Overlay() if revision is None else _overlay(revision)
