@@ -189,7 +189,9 @@ class ScriptService:
         )
 
     async def _health(self, request: pb.HealthCheckRequest, context: Context) -> pb.HealthCheckResponse:
-        return pb.HealthCheckResponse(health=health(self._engine, await self._monitor.probe()))
+        return pb.HealthCheckResponse(
+            health=health(self._engine, await self._monitor.probe(), handlers.caller(context))
+        )
 
     async def _server_info(self, request: pb.GetServerInfoRequest, context: Context) -> pb.GetServerInfoResponse:
         return pb.GetServerInfoResponse(

@@ -115,14 +115,14 @@ class Membership:
 
     def _renewal(self, remote: RemoteRegistry) -> Callable[[], Awaitable[None]]:
         async def renew() -> None:
-            async with asyncio.timeout(self._config.refresh):
+            async with asyncio.timeout(self._config.refresh_interval):
                 await remote.renew(self._info, self._config.lease)
 
         return renew
 
     async def _repeat(self, name: str, renew: Callable[[], Awaitable[None]], *, first: bool = True) -> None:
         if not first:
-            await asyncio.sleep(self._config.refresh)
+            await asyncio.sleep(self._config.refresh_interval)
         while True:
             try:
                 await renew()
@@ -136,4 +136,4 @@ class Membership:
                 self._silent.add(name)
             except Exception:
                 log.exception("registry_not_renewed", endpoint=name)
-            await asyncio.sleep(self._config.refresh)
+            await asyncio.sleep(self._config.refresh_interval)
