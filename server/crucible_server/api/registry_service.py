@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import grpc
+from google.protobuf.message import Message
 
 from crucible.v1 import registry_service_pb2 as pb
 from crucible_server.api import handlers
@@ -13,6 +14,19 @@ from crucible_server.api.paging import Page
 from crucible_server.registry.registry import Registry, presented
 
 SERVICE = pb.DESCRIPTOR.services_by_name["RegistryService"].full_name
+
+
+class Encoded:
+    """A message that was encoded once for all to whom it is sent."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def SerializeToString(self) -> bytes:  # noqa: N802 - the name that messages have
+        """The encoding."""
+        return self._data
 
 
 class RegistryService:
@@ -56,8 +70,13 @@ class RegistryService:
         )
         return pb.DiscoverServicesResponse(services=map(presented, rows), next_page_token=token)
 
-    async def _watch(
-        self, request: pb.WatchServicesRequest, context: Context
-    ) -> AsyncIterator[pb.WatchServicesResponse]:
-        async for came, went in self._registry.watch(handlers.caller(context), request.filter):
-            yield pb.WatchServicesResponse(services=map(presented, came), removed_service_ids=went)
+    async def _watch(self, request: pb.WatchServicesRequest, context: Context) -> AsyncIterator[Message]:
+        async for change in self._registry.watch(handlers.caller(context), request.filter):
+            if not change.encoded:
+                message = pb.WatchServicesResponse(
+                    services=map(presented, change.services), removed_service_ids=change.gone
+                )
+                change.encoded.append(Encoded(message.SerializeToString()))
+            for encoded in change.encoded:
+                yield encoded  # encoded already
+            del change, encoded
