@@ -41,7 +41,6 @@ def test_a_client_with_the_default_limits_gets_all_of_it(history: RunningServer)
             seen += [event.sequence for event in response.batch.events]
         assert seen == list(range(1, last + 1))
         assert last >= EVENTS
-        call.cancel()
 
 
 def test_those_who_stop_reading_hold_little_memory(history: RunningServer) -> None:
@@ -67,7 +66,6 @@ def test_those_who_stop_reading_hold_little_memory(history: RunningServer) -> No
             last, seen = next(iter(call)).started.last_sequence, 0
             while seen < last:
                 seen = next(iter(call)).batch.events[-1].sequence
-            call.cancel()
 
 
 async def test_what_is_on_its_way_is_bounded_and_goes_in_turn() -> None:
