@@ -43,6 +43,22 @@ def test_a_client_with_the_default_limits_gets_all_of_it(history: RunningServer)
         assert last >= EVENTS
 
 
+def test_a_page_of_a_list_is_what_clients_take(history: RunningServer) -> None:
+    with grpc.insecure_channel(history.address) as channel:
+        stub, request = EventServiceStub(channel), pb.ListEventsRequest(page_size=1000)
+        request.filter.types.append("long.history")
+        seen: list[int] = []
+        while True:
+            page = stub.ListEvents(request)
+            assert page.ByteSize() <= 2 * 1024 * 1024 + 64 * 1024
+            seen += [event.sequence for event in page.events]
+            if not page.next_page_token:
+                break
+            request.page_token = page.next_page_token
+        assert len(seen) == EVENTS
+        assert seen == sorted(seen, reverse=True)
+
+
 def test_those_who_stop_reading_hold_little_memory(history: RunningServer) -> None:
     with ExitStack() as stack:
         before = resident_bytes(history.pid)

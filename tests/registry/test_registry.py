@@ -19,6 +19,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 import crucible
 from crucible.v1 import event_pb2, registry_pb2
 from crucible.v1 import registry_service_pb2 as pb
+from crucible.v1.registry_service_pb2_grpc import RegistryServiceStub
 from tests.servers import RunningServer
 
 FAST = {
@@ -128,6 +129,36 @@ def test_lists_come_in_pages_and_by_what_they_are_filtered(client: crucible.Clie
     assert [service.service_id for service in client.services(kind, metadata={"odd": "1", "n": "3"})] == [ids[3]]
     for name in ids:
         client.unregister_service(name)
+
+
+def test_large_services_are_told_in_messages_that_clients_take(tmp_path: Path) -> None:
+    facts = {str(number): "x" * 1000 for number in range(16)}
+    with RunningServer(tmp_path) as server, crucible.Client(server.address) as client:
+        ids = [f"s-{number:03}" for number in range(300)]
+        for name in ids:
+            client.register_service(name, "Large", "10.0.0.5:80", metadata=facts)
+        # Of a raw channel with the limit of gRPC on what it takes.
+        with grpc.insecure_channel(server.address) as channel:
+            stub = RegistryServiceStub(channel)
+            request = pb.DiscoverServicesRequest(filter={"service_type": "Large"}, page_size=1000)
+            found: list[str] = []
+            while True:
+                page = stub.DiscoverServices(request)
+                assert page.ByteSize() <= 2 * 1024 * 1024 + 1024
+                found += [service.info.service_id for service in page.services]
+                if not page.next_page_token:
+                    break
+                request.page_token = page.next_page_token
+            assert found == ids
+            watched: list[str] = []
+            for message in stub.WatchServices(pb.WatchServicesRequest(filter={"service_type": "Large"}), timeout=60):
+                assert message.ByteSize() <= 2 * 1024 * 1024 + 1024
+                watched += [service.info.service_id for service in message.services]
+                if not message.more:
+                    break
+            assert watched == ids
+        with client.watch_services("Large") as watch:
+            assert [service.service_id for service in next(iter(watch)).services] == ids
 
 
 def test_services_outlive_a_killed_server_and_get_time_to_find_the_next(tmp_path: Path) -> None:
@@ -275,6 +306,7 @@ def test_a_redirect_leads_nowhere_and_a_name_only_where_it_is_allowed_to(tmp_pat
         ({"metadata": {"x" * 65: ""}}, "1 to 64"),
         ({"metadata": {"": ""}}, "1 to 64"),
         ({"metadata": {"a": "x" * 1025}}, "at most 1024"),
+        ({"metadata": {str(n): "x" * 1000 for n in range(17)}}, "at most 16384 bytes in all"),
     ],
 )
 def test_what_does_not_fit_is_refused(client: crucible.Client, changes: dict[str, Any], said: str) -> None:
