@@ -39,6 +39,7 @@ class Web:
     asked: list[str] = field(default_factory=list)
     port: int = 0
     location: str = ""
+    delay: float = 0
 
 
 @pytest.fixture
@@ -49,6 +50,7 @@ def web() -> Iterator[Web]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             web.asked.append(self.path)
+            time.sleep(web.delay)
             self.send_response(web.status)
             if web.location:
                 self.send_header("location", web.location)
@@ -246,6 +248,22 @@ def test_what_does_not_answer_in_time_is_not_well(tmp_path: Path) -> None:
                 url = f"{scheme}://127.0.0.1:{port}"
                 client.register_service(name, "Silent", f"127.0.0.1:{port}", health_check_url=url)
             until(client, "Silent", ["UNHEALTHY", "UNHEALTHY"])
+
+
+def test_a_service_has_as_long_to_answer_as_it_asked_for(tmp_path: Path, web: Web) -> None:
+    web.delay = 1.0
+    with (
+        RunningServer(tmp_path, allowing(f"http://127.0.0.1:{web.port}")) as server,
+        crucible.Client(server.address) as client,
+    ):
+        url = f"http://127.0.0.1:{web.port}/"
+        info = registry_pb2.ServiceInfo(service_id="s", service_type="Slow", endpoint="a:1", health_check_url=url)
+        check = registry_pb2.HealthCheckConfig(interval={"seconds": 10}, timeout={"seconds": 8}, failure_threshold=1)
+        client.registry_stub.RegisterService(pb.RegisterServiceRequest(service=info, health_check=check))
+        # Longer than the server's own 100 ms.
+        with client.watch_services("Slow") as watch:
+            statuses = (each.status for change in watch for each in change.services)
+            assert next(status for status in statuses if status != "STARTING") == "HEALTHY"
 
 
 @pytest.mark.parametrize(
