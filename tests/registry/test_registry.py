@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import socket
 import threading
 import time
 import uuid
@@ -234,8 +235,6 @@ def test_health_is_asked_by_grpc(tmp_path: Path) -> None:
 
 
 def test_what_does_not_answer_in_time_is_not_well(tmp_path: Path) -> None:
-    import socket
-
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen(128)
@@ -384,6 +383,17 @@ def test_a_tenant_has_so_many_services_and_no_more(tmp_path: Path) -> None:
         with pytest.raises(crucible.ResourceExceeded, match="max_services"):
             client.register_service("s-3", "Web", "10.0.0.5:80")
         client.register_service("s-2", "Web", "10.0.0.5:81")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]"])
+def test_a_server_that_listens_everywhere_is_known_by_the_name_of_its_machine(tmp_path: Path, host: str) -> None:
+    settings = {"CRUCIBLE_ALLOW_INSECURE_LISTEN": "true"}
+    with RunningServer(tmp_path, settings, listen=f"{host}:0") as server:
+        port = server.address.rpartition(":")[2]
+        with crucible.Client(f"localhost:{port}") as client:
+            (own,) = client.services("ScriptEngine")
+            assert own.endpoint == f"{socket.gethostname()}:{port}"
+            assert own.health_check_url.startswith(f"grpc://{own.endpoint}/")
 
 
 def test_a_server_makes_itself_known_at_others_and_takes_it_back(tmp_path: Path) -> None:
