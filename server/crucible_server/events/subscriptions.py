@@ -201,7 +201,7 @@ def expired(position: int, oldest: int) -> ServiceError:
     """The error of a position after which events have been deleted."""
     return ServiceError(
         ErrorKind.ERROR_KIND_EVENTS_EXPIRED,
-        f"after_sequence: events after {position} have been deleted for their age or number, or are of a time before "
+        f"after_sequence: events after {position} have been deleted for their age, number or size, or are of before "
         f"the store was restored from a backup; the oldest that is kept is {oldest}. Resume after {oldest - 1}, or "
         "with 0 from the oldest; those in between are lost",
         metadata={"oldest_sequence": str(oldest)},

@@ -98,9 +98,16 @@ class EventStore(OpenDatabase):
 
         return await self._readers.run(query)
 
-    async def expire_events(self, before: int, keep: int) -> int:
-        """Deletes a batch of the oldest events, while they are older than `before` or more than `keep`; how many."""
-        return await self._writer.submit(operations.expire_events, (before, keep, _BATCH), compound=True)
+    async def event_bytes(self, after: int, up_to: int) -> int:
+        """What events after a sequence number up to another hold together."""
+        row = await self._readers.first(s.SUM_SIZES, (after, up_to))
+        return 0 if row is None else int(row[0])
+
+    async def expire_events(self, before: int, keep: int, excess: int = 0) -> tuple[int, int]:
+        """Deletes a batch of the oldest events, while they are older than `before` or more than `keep`, or until
+        `excess` bytes are free; how many, and their bytes.
+        """
+        return await self._writer.submit(operations.expire_events, (before, keep, excess, _BATCH), compound=True)
 
 
 def _bounds(connection: Connection) -> EventBounds:
