@@ -189,10 +189,12 @@ class ScriptService:
         )
 
     async def _start(self, request: pb.StartRequest, context: Context) -> pb.StartResponse:
+        handlers.operator(context)
         self._engine.resume()
         return pb.StartResponse(status=self._engine.status)
 
     async def _stop(self, request: pb.StopRequest, context: Context) -> pb.StopResponse:
+        handlers.operator(context)
         grace = self.default_grace
         if request.HasField("grace_period"):
             grace = _grace(request.grace_period)
