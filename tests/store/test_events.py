@@ -225,13 +225,13 @@ async def test_pages_go_on_where_they_ended(store: Store) -> None:
 
 async def test_the_oldest_go_first_by_age_and_by_number(store: Store) -> None:
     await store.append_events([draft(time=NOW + number) for number in range(10)])
-    assert await store.expire_events(NOW + 3, 100) == 3
+    assert (await store.expire_events(NOW + 3, 100))[0] == 3
     bounds = await store.event_bounds()
     assert (bounds.oldest, bounds.newest) == (4, 10)
-    assert await store.expire_events(0, 2) == 5
-    assert await store.expire_events(0, 2) == 0
+    assert (await store.expire_events(0, 2))[0] == 5
+    assert (await store.expire_events(0, 2))[0] == 0
     assert [sequence for sequence, _ in await kept(store)] == [9, 10]
-    assert await store.expire_events(NOW + 100, 2) == 2
+    assert (await store.expire_events(NOW + 100, 2))[0] == 2
     bounds = await store.event_bounds()
     assert (bounds.oldest, bounds.newest) == (11, 10)
     await store.append_events([draft()])
@@ -261,3 +261,31 @@ async def test_only_clients_events_cost_an_index(store: Store, path: Path) -> No
         assert "WHERE event_id IS NOT NULL" in str(rows)
     finally:
         connection.close()
+
+
+async def test_the_oldest_go_until_enough_is_free(store: Store) -> None:
+    await store.append_events([draft(data=b"x" * 100) for _ in range(10)])
+    assert await store.event_bytes(0, 10) == 1000
+    assert await store.event_bytes(3, 7) == 400
+    assert await store.expire_events(0, 100, 250) == (3, 300)
+    assert await store.expire_events(0, 100) == (0, 0)
+    assert [sequence for sequence, _ in await kept(store)] == list(range(4, 11))
+    assert await store.event_bytes(0, 10) == 700
+
+
+async def test_a_page_holds_no_more_bytes_than_asked_for(store: Store) -> None:
+    await store.append_events([draft(data=b"x" * (100 if number % 3 else 2000)) for number in range(60)])
+    for newest_first in (False, True):
+        place: int | None = None if newest_first else 0
+        seen: list[int] = []
+        while len(seen) < 60:
+            if newest_first:
+                page = await store.events_before(selection(), place, 50, None, None, 1000)
+            else:
+                page = await store.events_after(selection(), place or 0, 50, 1000)
+            assert len(page.events) == 1 or sum(len(event.data) for event in page) <= 1000
+            assert page.position == page.events[-1].sequence
+            place = page.position
+            seen += [event.sequence for event in page]
+        assert sorted(seen) == list(range(1, 61))
+        assert seen == sorted(seen, reverse=newest_first)

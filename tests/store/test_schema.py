@@ -170,7 +170,7 @@ async def test_a_store_of_the_third_revision_gets_events_and_keeps_its_rows(data
         assert (bounds.oldest, bounds.newest) == (1, 0)
         (event,) = await store.append_events([EventDraft("local", "script_compiled", "anna", "", NOW, None, b"")])
         assert event.sequence == 1
-        assert await store.list_services(None) == []
+        assert await store.list_checked_services() == []
     finally:
         await store.close()
 

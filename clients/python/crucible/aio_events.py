@@ -242,11 +242,14 @@ class AsyncServiceWatch:
 
     def __init__(self, call: Any) -> None:
         self._call = call
+        self._changes = services.Changes()
 
     async def __aiter__(self) -> AsyncIterator[ServiceChange]:
         try:
             async for response in self._call:
-                yield services.change(response)
+                change = self._changes.take(response)
+                if change is not None:
+                    yield change
         except grpc.RpcError as error:
             if not self._call.cancelled():
                 raise from_rpc_error(error) from error

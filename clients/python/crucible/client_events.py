@@ -232,11 +232,14 @@ class ServiceWatch:
 
     def __init__(self, call: Any) -> None:
         self._call = call
+        self._changes = services.Changes()
 
     def __iter__(self) -> Iterator[ServiceChange]:
         try:
             for response in self._call:
-                yield services.change(response)
+                change = self._changes.take(response)
+                if change is not None:
+                    yield change
         except grpc.RpcError as error:
             if not self._call.cancelled():
                 raise from_rpc_error(error) from error

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
+import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
@@ -22,6 +24,16 @@ _STOP_SECONDS = 2.0
 _ITSELF = Caller(tenant=SERVERS, principal="")
 
 log = structlog.get_logger()
+
+
+def reachable(address: str) -> str:
+    """The `HOST:PORT` to reach a server by that listens at an address; by the machine's name when that is any."""
+    host, _, port = address.rpartition(":")
+    try:
+        is_any = ipaddress.ip_address(host.strip("[]")).is_unspecified
+    except ValueError:
+        is_any = False
+    return f"{socket.gethostname()}:{port}" if is_any else address
 
 
 class RemoteRegistry(Protocol):
@@ -115,14 +127,14 @@ class Membership:
 
     def _renewal(self, remote: RemoteRegistry) -> Callable[[], Awaitable[None]]:
         async def renew() -> None:
-            async with asyncio.timeout(self._config.refresh):
+            async with asyncio.timeout(self._config.refresh_interval):
                 await remote.renew(self._info, self._config.lease)
 
         return renew
 
     async def _repeat(self, name: str, renew: Callable[[], Awaitable[None]], *, first: bool = True) -> None:
         if not first:
-            await asyncio.sleep(self._config.refresh)
+            await asyncio.sleep(self._config.refresh_interval)
         while True:
             try:
                 await renew()
@@ -136,4 +148,4 @@ class Membership:
                 self._silent.add(name)
             except Exception:
                 log.exception("registry_not_renewed", endpoint=name)
-            await asyncio.sleep(self._config.refresh)
+            await asyncio.sleep(self._config.refresh_interval)
