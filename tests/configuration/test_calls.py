@@ -8,10 +8,10 @@ import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
@@ -265,7 +265,7 @@ def test_fields_with_a_mask(configured: Configured) -> None:
     assert "something to change" in str(caught.value.details())
 
 
-def fields_of(message: Message, path: str = "") -> Iterator[tuple[str, Message, FieldDescriptor]]:
+def fields_of(message: Message, path: str = "") -> Iterator[tuple[str, Message, Any]]:
     """Every field of the contract's configuration with its path and the message that has it."""
     for field in message.DESCRIPTOR.fields:
         # Limits of executions that follow from other keys.
@@ -280,7 +280,7 @@ def fields_of(message: Message, path: str = "") -> Iterator[tuple[str, Message, 
 
 def test_every_field_is_filled_and_can_be_set(configured: Configured) -> None:
     client = configured.client
-    unset = {
+    unset: dict[str, Any] = {
         f"engine.resource_limits.{name}": 7
         for name in ("max_network_requests", "max_operations", "max_native_depth", "max_host_calls")
     }
