@@ -7,12 +7,13 @@ import base64
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
@@ -122,7 +123,14 @@ def test_a_key_that_needs_a_restart_says_so(configured: Configured) -> None:
         ({"engine.max_cache_bytes": "99999999999 TiB"}, r"engine\.max_cache_bytes: .* less than or equal"),
         ({"engine.max_cache_bytes": "9" * 400}, r"engine\.max_cache_bytes: expected a size"),
         ({"engine.http.allow": ["nonsense"]}, r"engine\.http\.allow"),
-        ({"engine.security_level": "development"}, "security_level: .* needs `allow_development"),
+        ({"engine.security_level": "development"}, r"^engine\.security_level: .* needs `allow_.*; got 'development'$"),
+        ({"engine.health_check.timeout": 1e-9}, "from 1 ms to 36500 days"),
+        ({"engine.health_check.interval": "0.5ms"}, "from 1 ms to 36500 days"),
+        ({"engine.http.allow": ["https://h"] * 10_001}, r"engine\.http\.allow: .* at most 10000 items"),
+        (
+            {"engine.discovery.refresh_interval": "1m"},
+            r"^engine\.discovery\.refresh_interval: .*; got '1m'$",
+        ),
         ({"engine.health_check.timeout": "1m"}, "at most the interval"),
     ],
 )
@@ -188,6 +196,32 @@ async def test_what_an_applier_cannot_take_is_not_stored(tmp_path: Path) -> None
 def test_what_is_set_beside_the_server_only(configured: Configured, key: str) -> None:
     with pytest.raises(crucible.SecurityViolation, match=f"{key}: set beside the server only"):
         configured.client.update_config({key: "x"})
+
+
+def test_others_are_served_while_a_long_list_is_read(configured: Configured) -> None:
+    """The longest that is taken; meanwhile nobody waits for longer than a small part of it."""
+    entries = [f"https://h{number}.example.org" for number in range(10_000)]
+    waits: list[float] = []
+    is_over = threading.Event()
+
+    def ask() -> None:
+        with crucible.Client(configured.server.address) as client:
+            while not is_over.is_set():
+                before = time.monotonic()
+                client.server_info()
+                waits.append(time.monotonic() - before)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    before = time.monotonic()
+    update = configured.client.update_config({"engine.http.allow": entries})
+    took = time.monotonic() - before
+    is_over.set()
+    asking.join(TIMEOUT)
+    assert len(update.config["engine.http.allow"]) == 10_000
+    assert len(waits) > 3
+    assert max(waits) < took
+    assert max(map(len, configured.server.log)) < 3000
 
 
 def test_a_stale_version_is_told_both(configured: Configured) -> None:
@@ -265,7 +299,7 @@ def test_fields_with_a_mask(configured: Configured) -> None:
     assert "something to change" in str(caught.value.details())
 
 
-def fields_of(message: Message, path: str = "") -> Iterator[tuple[str, Message, FieldDescriptor]]:
+def fields_of(message: Message, path: str = "") -> Iterator[tuple[str, Message, Any]]:
     """Every field of the contract's configuration with its path and the message that has it."""
     for field in message.DESCRIPTOR.fields:
         # Limits of executions that follow from other keys.
@@ -280,7 +314,7 @@ def fields_of(message: Message, path: str = "") -> Iterator[tuple[str, Message, 
 
 def test_every_field_is_filled_and_can_be_set(configured: Configured) -> None:
     client = configured.client
-    unset = {
+    unset: dict[str, object] = {
         f"engine.resource_limits.{name}": 7
         for name in ("max_network_requests", "max_operations", "max_native_depth", "max_host_calls")
     }

@@ -114,7 +114,7 @@ async def test_how_many_may_watch() -> None:
 
 def test_calls_that_end_make_room(configured: Configured) -> None:
     """Three times as many as may watch, one after the other."""
-    stub = ConfigServiceStub(configured.client._channel)
+    stub: Any = ConfigServiceStub(configured.client._channel)
 
     def begin() -> bool:
         call = stub.WatchConfig(pb.WatchConfigRequest(keys=["listen"]))

@@ -144,18 +144,22 @@ class Configuration:
         is_behind = bool(self.revision_problem)
         overlay = self._latest if is_behind else self._overlay
         try:
-            target = await asyncio.to_thread(load, self._sources, overlay)
-            changes = self._take(target, "file", "", overlay)
+            target, after = await asyncio.to_thread(self._load, overlay)
         except ConfigError:
             if not is_behind:
                 raise
             # It does not help against what is not in force; it still counts beside what is.
-            target = await asyncio.to_thread(load, self._sources, self._overlay)
-            changes = self._take(target, "file", "", self._overlay)
+            overlay = self._overlay
+            target, after = await asyncio.to_thread(self._load, overlay)
+        changes = self._take(target, after, "file", "", overlay)
         # Another file may have been named by now.
         if target.watched != self._files.files:
             self._files.take(target.watched)
         return changes
+
+    def _load(self, overlay: Overlay) -> tuple[Loaded, ServerConfig]:
+        target = load(self._sources, overlay)
+        return target, self._after(target)
 
     async def update(
         self,
@@ -216,7 +220,8 @@ class Configuration:
                 await self._catch_up()
                 if expected is not None and expected != self._latest.version:
                     raise stale(expected, self._latest.version)
-                overlay, target, changes = self._plan(next_overlay())
+                # Long lists take their time to be read.
+                overlay, target, after, changes = await asyncio.to_thread(self._plan, next_overlay())
                 if validate_only or overlay.values == self._latest.values:
                     return changes
                 cause: Cause = "call" if reverted_to is None else "revert"
@@ -239,11 +244,11 @@ class Configuration:
                         raise
                     continue
                 self._latest = overlay
-                self._take(target, cause, principal, overlay)
+                self._take(target, after, cause, principal, overlay)
                 return changes
         raise unavailable("another server changes the configuration all the time; try again")
 
-    def _plan(self, values: Mapping[str, Any]) -> tuple[Overlay, Loaded, tuple[KeyChange, ...]]:
+    def _plan(self, values: Mapping[str, Any]) -> tuple[Overlay, Loaded, ServerConfig, tuple[KeyChange, ...]]:
         version = self._latest.version + 1
         try:
             target = self.target.with_overlay(Overlay(values, version))
@@ -256,7 +261,7 @@ class Configuration:
         keys = {key.path: key for key in all_keys(ServerConfig)}
         normal = {name: shown(value_at(target.config, keys[name])) for name in values}
         overlay = Overlay(normal, version)
-        return overlay, target, (*self._changes(target, after), *self._taken_back(overlay, target))
+        return overlay, target, after, (*self._changes(target, after), *self._taken_back(overlay, target))
 
     def _after(self, target: Loaded) -> ServerConfig:
         """What would hold now. Raises ConfigError when that, or what holds from the next start, cannot be."""
@@ -283,9 +288,10 @@ class Configuration:
             if key.path in self._latest.values and key.path not in overlay.values:
                 yield KeyChange(key, self._latest.values[key.path], shown(value_at(target.config, key)))
 
-    def _take(self, target: Loaded, cause: Cause, principal: str, overlay: Overlay) -> tuple[KeyChange, ...]:
-        """Puts a configuration in force. Raises ConfigError, with nothing changed."""
-        after = self._after(target)
+    def _take(
+        self, target: Loaded, after: ServerConfig, cause: Cause, principal: str, overlay: Overlay
+    ) -> tuple[KeyChange, ...]:
+        """Puts a configuration in force: `after` is what holds of `target` without a restart."""
         changes = self._changes(target, after)
         self._target, self.config, self._overlay = target, after, overlay
         if overlay is self._latest:
@@ -320,12 +326,14 @@ class Configuration:
         self._latest, self._leaves_aside = _overlay(latest), False
         overlay = self._latest
         try:
-            cause: Cause = "call" if latest.reverted_to is None else "revert"
-            self._take(self.target.with_overlay(overlay), cause, latest.principal, overlay)
+            target = await asyncio.to_thread(self.target.with_overlay, overlay)
+            after = await asyncio.to_thread(self._after, target)
         except ConfigError as error:
             self.revision_problem = f"version {latest.version} does not fit this server: {error}"
             log.error("configuration_refused", version=latest.version, problems=list(error.problems))
             self._watches.change()
+            return
+        self._take(target, after, "call" if latest.reverted_to is None else "revert", latest.principal, overlay)
 
     async def _run(self) -> None:
         while True:
