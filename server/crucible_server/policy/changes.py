@@ -28,8 +28,8 @@ _CONCERNED = {
 def policy_changes(changes: Iterable[KeyChange]) -> list[tuple[str, str]]:
     """Level and what became of it, without doubles.
 
-    `updated`: it permits something else from now on; `pending`: from the next start on; `activated`, `deactivated`: it is
-    the level of requests that name none, or no longer.
+    `updated`: it permits something else from now on; `pending`: from the next start on; `activated` and `deactivated`:
+    it is the level of requests that name none, or no longer.
     """
     found: dict[tuple[str, str], None] = {}
     for change in changes:
