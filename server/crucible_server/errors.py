@@ -35,6 +35,10 @@ class ServiceError(Exception):
     quota: str = ""
     """The limit that was reached, for RESOURCE_EXCEEDED."""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    security_level: int = 0
+    """The level that was asked for, when that was refused."""
+    is_told: bool = False
+    """Another event than that of a refused request tells of it."""
 
     def __str__(self) -> str:
         return self.message

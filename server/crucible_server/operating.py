@@ -26,7 +26,7 @@ from crucible_server.events.feed import Feed
 from crucible_server.events.retention import EventRetention
 from crucible_server.events.subscriptions import Subscriptions
 from crucible_server.registry.health import HealthChecks, Probe
-from crucible_server.registry.membership import SERVICE_TYPE, Membership
+from crucible_server.registry.membership import SERVICE_TYPE, Membership, reachable
 from crucible_server.registry.probes import Probes
 from crucible_server.registry.registry import Registry
 from crucible_server.store import Store, StoreError
@@ -117,7 +117,7 @@ class OperatingSide:
 
     def _info(self, address: str) -> registry_pb2.ServiceInfo:
         """The server as it tells of itself to those who look for one."""
-        endpoint = self._config.engine.discovery.advertise or address
+        endpoint = self._config.engine.discovery.advertise or reachable(address)
         return registry_pb2.ServiceInfo(
             service_id=self._engine.service_id,
             service_type=SERVICE_TYPE,

@@ -31,6 +31,7 @@ from crucible_server.engine.settings import EngineSettings
 from crucible_server.engine.storage import open_store
 from crucible_server.engine.upkeep import Retention
 from crucible_server.errors import ErrorKind, ServiceError
+from crucible_server.events.refusals import Refusals
 from crucible_server.operating import SERVICES, OperatingSide
 from crucible_server.policy.grants import Grants
 from crucible_server.store import Store
@@ -100,6 +101,7 @@ class Server:
         grants = Grants(config)
         self._engine = engine = Engine(_engine_settings(config, grants), self._store, seal)
         tracing = TracingInterceptor()
+        tracing.note_error = Refusals(engine.events).note
         server = grpc.aio.server(
             interceptors=(tracing,),
             options=(

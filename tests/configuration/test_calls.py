@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from crucible_server.errors import ServiceError
 from crucible_server.store import Store
 from tests.configuration.conftest import TIMEOUT, Configured, wait_until
 from tests.conftest import StartServer
+from tests.servers import own_address
 
 
 def test_what_is_configured(configured: Configured) -> None:
@@ -473,17 +473,6 @@ def test_taking_back_what_leaves_the_rest_unfit_is_refused(left_aside: Configure
     with pytest.raises(crucible.ValidationError, match=r"health_check\.timeout: expected at most the interval"):
         left_aside.client.update_config(reset=["spare_children"])
     assert left_aside.client.config().version == 1
-
-
-def own_address() -> str:
-    """An address of this machine that is not loopback."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            # Nothing is sent: this only asks for the route.
-            probe.connect(("192.0.2.1", 9))
-        except OSError:
-            pytest.skip("this machine has no address but loopback")
-        return str(probe.getsockname()[0])
 
 
 def test_others_than_operators_are_refused(start_server: StartServer) -> None:

@@ -13,7 +13,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import error_details_pb2, status_pb2
 
 import crucible
-from crucible.v1 import event_pb2, execution_pb2, script_pb2, script_service_pb2, value_pb2
+from crucible.v1 import config_service_pb2, event_pb2, execution_pb2, script_pb2, script_service_pb2, value_pb2
 from crucible.v1 import event_service_pb2 as pb
 from crucible.v1.event_service_pb2_grpc import EventServiceStub
 from crucible.v1.script_service_pb2_grpc import ScriptServiceStub
@@ -241,6 +241,39 @@ def test_what_the_engine_does_is_told(start_server: StartServer) -> None:
     assert subjects == ["compilation", "request"]
     states = [detail.status for _, detail in told if isinstance(detail, event_pb2.HealthStatusChanged)]
     assert states == [1, 5, 6, 1]
+
+
+def test_every_request_that_is_not_permitted_is_told_but_not_without_end(start_server: StartServer) -> None:
+    server = start_server()
+    with crucible.Client(server.address) as client:
+
+        def violations() -> list[event_pb2.SecurityViolation]:
+            found = (event.detail for event in client.events("security_violation", page_size=1000))
+            return [detail for detail in found if isinstance(detail, event_pb2.SecurityViolation)][::-1]
+
+        with pytest.raises(crucible.SecurityViolation):
+            client.register_service("x", "X", "a:1", health_check_url="http://169.254.169.254/latest")
+        code, *_ = refusal(
+            lambda: client.config_stub.UpdateConfig(
+                config_service_pb2.UpdateConfigRequest(values={"data_dir": value_pb2.Value(string_value="/tmp")})
+            )
+        )
+        assert code is grpc.StatusCode.PERMISSION_DENIED
+        with pytest.raises(crucible.SecurityViolation):
+            client.run("pub fn main() {}", level="development")
+        until = time.monotonic() + 10
+        while len(violations()) < 3 and time.monotonic() < until:
+            time.sleep(0.05)
+        told = violations()
+        assert [each.subject for each in told] == ["request"] * 3
+        assert "169.254.169.254" in told[0].message
+        assert "data_dir" in told[1].message
+        assert [each.security_level for each in told] == [0, 0, 2]
+        for _ in range(300):
+            with pytest.raises(crucible.SecurityViolation):
+                client.register_service("x", "X", "a:1", health_check_url="http://169.254.169.254/latest")
+        time.sleep(0.5)
+        assert 30 < len(violations()) < 120
 
 
 def test_executions_that_a_killed_server_left_are_told_by_the_next(start_server: StartServer) -> None:

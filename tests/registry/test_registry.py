@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import socket
 import threading
 import time
 import uuid
@@ -19,6 +20,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 import crucible
 from crucible.v1 import event_pb2, registry_pb2
 from crucible.v1 import registry_service_pb2 as pb
+from crucible.v1.registry_service_pb2_grpc import RegistryServiceStub
 from tests.servers import RunningServer
 
 FAST = {
@@ -38,6 +40,7 @@ class Web:
     asked: list[str] = field(default_factory=list)
     port: int = 0
     location: str = ""
+    delay: float = 0
 
 
 @pytest.fixture
@@ -48,6 +51,7 @@ def web() -> Iterator[Web]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             web.asked.append(self.path)
+            time.sleep(web.delay)
             self.send_response(web.status)
             if web.location:
                 self.send_header("location", web.location)
@@ -130,6 +134,36 @@ def test_lists_come_in_pages_and_by_what_they_are_filtered(client: crucible.Clie
         client.unregister_service(name)
 
 
+def test_large_services_are_told_in_messages_that_clients_take(tmp_path: Path) -> None:
+    facts = {str(number): "x" * 1000 for number in range(16)}
+    with RunningServer(tmp_path) as server, crucible.Client(server.address) as client:
+        ids = [f"s-{number:03}" for number in range(300)]
+        for name in ids:
+            client.register_service(name, "Large", "10.0.0.5:80", metadata=facts)
+        # Of a raw channel with the limit of gRPC on what it takes.
+        with grpc.insecure_channel(server.address) as channel:
+            stub = RegistryServiceStub(channel)
+            request = pb.DiscoverServicesRequest(filter={"service_type": "Large"}, page_size=1000)
+            found: list[str] = []
+            while True:
+                page = stub.DiscoverServices(request)
+                assert page.ByteSize() <= 2 * 1024 * 1024 + 1024
+                found += [service.info.service_id for service in page.services]
+                if not page.next_page_token:
+                    break
+                request.page_token = page.next_page_token
+            assert found == ids
+            watched: list[str] = []
+            for message in stub.WatchServices(pb.WatchServicesRequest(filter={"service_type": "Large"}), timeout=60):
+                assert message.ByteSize() <= 2 * 1024 * 1024 + 1024
+                watched += [service.info.service_id for service in message.services]
+                if not message.more:
+                    break
+            assert watched == ids
+        with client.watch_services("Large") as watch:
+            assert [service.service_id for service in next(iter(watch)).services] == ids
+
+
 def test_services_outlive_a_killed_server_and_get_time_to_find_the_next(tmp_path: Path) -> None:
     server = RunningServer(tmp_path).start()
     with crucible.Client(server.address) as client:
@@ -201,8 +235,6 @@ def test_health_is_asked_by_grpc(tmp_path: Path) -> None:
 
 
 def test_what_does_not_answer_in_time_is_not_well(tmp_path: Path) -> None:
-    import socket
-
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen(128)
@@ -215,6 +247,22 @@ def test_what_does_not_answer_in_time_is_not_well(tmp_path: Path) -> None:
                 url = f"{scheme}://127.0.0.1:{port}"
                 client.register_service(name, "Silent", f"127.0.0.1:{port}", health_check_url=url)
             until(client, "Silent", ["UNHEALTHY", "UNHEALTHY"])
+
+
+def test_a_service_has_as_long_to_answer_as_it_asked_for(tmp_path: Path, web: Web) -> None:
+    web.delay = 1.0
+    with (
+        RunningServer(tmp_path, allowing(f"http://127.0.0.1:{web.port}")) as server,
+        crucible.Client(server.address) as client,
+    ):
+        url = f"http://127.0.0.1:{web.port}/"
+        info = registry_pb2.ServiceInfo(service_id="s", service_type="Slow", endpoint="a:1", health_check_url=url)
+        check = registry_pb2.HealthCheckConfig(interval={"seconds": 10}, timeout={"seconds": 8}, failure_threshold=1)
+        client.registry_stub.RegisterService(pb.RegisterServiceRequest(service=info, health_check=check))
+        # Longer than the server's own 100 ms.
+        with client.watch_services("Slow") as watch:
+            statuses = (each.status for change in watch for each in change.services)
+            assert next(status for status in statuses if status != "STARTING") == "HEALTHY"
 
 
 @pytest.mark.parametrize(
@@ -275,6 +323,7 @@ def test_a_redirect_leads_nowhere_and_a_name_only_where_it_is_allowed_to(tmp_pat
         ({"metadata": {"x" * 65: ""}}, "1 to 64"),
         ({"metadata": {"": ""}}, "1 to 64"),
         ({"metadata": {"a": "x" * 1025}}, "at most 1024"),
+        ({"metadata": {str(n): "x" * 1000 for n in range(17)}}, "at most 16384 bytes in all"),
     ],
 )
 def test_what_does_not_fit_is_refused(client: crucible.Client, changes: dict[str, Any], said: str) -> None:
@@ -334,6 +383,17 @@ def test_a_tenant_has_so_many_services_and_no_more(tmp_path: Path) -> None:
         with pytest.raises(crucible.ResourceExceeded, match="max_services"):
             client.register_service("s-3", "Web", "10.0.0.5:80")
         client.register_service("s-2", "Web", "10.0.0.5:81")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]"])
+def test_a_server_that_listens_everywhere_is_known_by_the_name_of_its_machine(tmp_path: Path, host: str) -> None:
+    settings = {"CRUCIBLE_ALLOW_INSECURE_LISTEN": "true"}
+    with RunningServer(tmp_path, settings, listen=f"{host}:0") as server:
+        port = server.address.rpartition(":")[2]
+        with crucible.Client(f"localhost:{port}") as client:
+            (own,) = client.services("ScriptEngine")
+            assert own.endpoint == f"{socket.gethostname()}:{port}"
+            assert own.health_check_url.startswith(f"grpc://{own.endpoint}/")
 
 
 def test_a_server_makes_itself_known_at_others_and_takes_it_back(tmp_path: Path) -> None:

@@ -92,6 +92,34 @@ async def test_a_start_that_waits_is_told_before_the_end_that_overtakes_it(store
     assert events == [(1, "execution_started"), (2, "script_executed"), (3, "execution_started")]
 
 
+async def test_a_start_is_told_before_an_end_that_is_stored_faster(store: Store) -> None:
+    """Ends are committed in the event loop, and starts by a thread that may be behind."""
+    for number in range(200):
+        name = f"e{number}"
+        await store.begin_execution(execution(name))
+        store.mark_running("local", name, NOW, [draft("execution_started")])
+        store._flush()
+        await store.finish_execution(end(name), [draft("script_executed")])
+    assert [kind for _, kind in await kept(store)] == ["execution_started", "script_executed"] * 200
+
+
+@pytest.mark.parametrize("is_posted", [False, True])
+async def test_a_start_that_the_store_refuses_is_told_with_the_end(store: Store, path: Path, is_posted: bool) -> None:
+    await store.begin_execution(execution())
+    connection = store._writer._raw  # type: ignore[attr-defined]
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    store.mark_running("local", "e1", NOW, [draft("execution_started", data=b"x" * 100_000)])
+    connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+    if is_posted:
+        store._flush()
+    with pytest.raises(StoreError) as raised:
+        await store.finish_execution(end(), [draft("script_executed")])
+    assert raised.value.kind is StoreErrorKind.FULL
+    connection.execute(f"PRAGMA max_page_count = {pages + 10_000}")
+    await store.finish_execution(end(), [draft("script_executed")])
+    assert await kept(store) == [(1, "execution_started"), (2, "script_executed")]
+
+
 async def test_numbers_follow_the_commits_of_many_writers(store: Store) -> None:
     """Small writes are committed in the event loop, large ones in the writer's thread; numbers never run back."""
     told: list[int] = []
@@ -197,13 +225,13 @@ async def test_pages_go_on_where_they_ended(store: Store) -> None:
 
 async def test_the_oldest_go_first_by_age_and_by_number(store: Store) -> None:
     await store.append_events([draft(time=NOW + number) for number in range(10)])
-    assert await store.expire_events(NOW + 3, 100) == 3
+    assert (await store.expire_events(NOW + 3, 100))[0] == 3
     bounds = await store.event_bounds()
     assert (bounds.oldest, bounds.newest) == (4, 10)
-    assert await store.expire_events(0, 2) == 5
-    assert await store.expire_events(0, 2) == 0
+    assert (await store.expire_events(0, 2))[0] == 5
+    assert (await store.expire_events(0, 2))[0] == 0
     assert [sequence for sequence, _ in await kept(store)] == [9, 10]
-    assert await store.expire_events(NOW + 100, 2) == 2
+    assert (await store.expire_events(NOW + 100, 2))[0] == 2
     bounds = await store.event_bounds()
     assert (bounds.oldest, bounds.newest) == (11, 10)
     await store.append_events([draft()])
@@ -233,3 +261,31 @@ async def test_only_clients_events_cost_an_index(store: Store, path: Path) -> No
         assert "WHERE event_id IS NOT NULL" in str(rows)
     finally:
         connection.close()
+
+
+async def test_the_oldest_go_until_enough_is_free(store: Store) -> None:
+    await store.append_events([draft(data=b"x" * 100) for _ in range(10)])
+    assert await store.event_bytes(0, 10) == 1000
+    assert await store.event_bytes(3, 7) == 400
+    assert await store.expire_events(0, 100, 250) == (3, 300)
+    assert await store.expire_events(0, 100) == (0, 0)
+    assert [sequence for sequence, _ in await kept(store)] == list(range(4, 11))
+    assert await store.event_bytes(0, 10) == 700
+
+
+async def test_a_page_holds_no_more_bytes_than_asked_for(store: Store) -> None:
+    await store.append_events([draft(data=b"x" * (100 if number % 3 else 2000)) for number in range(60)])
+    for newest_first in (False, True):
+        place: int | None = None if newest_first else 0
+        seen: list[int] = []
+        while len(seen) < 60:
+            if newest_first:
+                page = await store.events_before(selection(), place, 50, None, None, 1000)
+            else:
+                page = await store.events_after(selection(), place or 0, 50, 1000)
+            assert len(page.events) == 1 or sum(len(event.data) for event in page) <= 1000
+            assert page.position == page.events[-1].sequence
+            place = page.position
+            seen += [event.sequence for event in page]
+        assert sorted(seen) == list(range(1, 61))
+        assert seen == sorted(seen, reverse=newest_first)

@@ -37,7 +37,8 @@ type ServiceInfo struct {
 	// Where it says how it is: `http://HOST:PORT/PATH`, `https://...`, or `grpc://HOST:PORT[/SERVICE]`, `grpcs://...` for
 	// grpc.health.v1. It has to be on the operator's list. Empty: the lease alone says whether it is there.
 	HealthCheckUrl string `protobuf:"bytes,5,opt,name=health_check_url,json=healthCheckUrl,proto3" json:"health_check_url,omitempty"`
-	// Further facts, by which it is found as well: at most 64, names of 1 to 64 characters, values of at most 1024.
+	// Further facts, by which it is found as well: at most 64, names of 1 to 64 characters, values of at most 1024, 16 KiB
+	// in all.
 	Metadata      map[string]string `protobuf:"bytes,6,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -393,7 +393,7 @@ func (x *DiscoverServicesRequest) GetPageToken() string {
 // A page of services.
 type DiscoverServicesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Services, in the order of their ids.
+	// Services, in the order of their ids. A page may hold fewer than asked for and not be the last.
 	Services []*RegisteredService `protobuf:"bytes,1,rep,name=services,proto3" json:"services,omitempty"`
 	// Asks for the next page; empty when this was the last.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
@@ -495,12 +495,16 @@ func (x *WatchServicesRequest) GetFilter() *ServiceFilter {
 // told. A mere heartbeat is no change.
 type WatchServicesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Those that are there now and were not, or not so, before; in the first message all of them.
+	// Those that are there now and were not, or not so, before; in the first message, and in those that continue it, all
+	// of them.
 	Services []*RegisteredService `protobuf:"bytes,1,rep,name=services,proto3" json:"services,omitempty"`
 	// Ids of those that are gone, or no longer fit the filter.
 	RemovedServiceIds []string `protobuf:"bytes,2,rep,name=removed_service_ids,json=removedServiceIds,proto3" json:"removed_service_ids,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// The next message continues this one: together they would be too large. What there was when the watch began is
+	// complete with the first message without it.
+	More          bool `protobuf:"varint,3,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WatchServicesResponse) Reset() {
@@ -547,6 +551,13 @@ func (x *WatchServicesResponse) GetRemovedServiceIds() []string {
 	return nil
 }
 
+func (x *WatchServicesResponse) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
 var File_crucible_v1_registry_service_proto protoreflect.FileDescriptor
 
 const file_crucible_v1_registry_service_proto_rawDesc = "" +
@@ -578,10 +589,11 @@ const file_crucible_v1_registry_service_proto_rawDesc = "" +
 	"\bservices\x18\x01 \x03(\v2\x1e.crucible.v1.RegisteredServiceR\bservices\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"J\n" +
 	"\x14WatchServicesRequest\x122\n" +
-	"\x06filter\x18\x01 \x01(\v2\x1a.crucible.v1.ServiceFilterR\x06filter\"\x83\x01\n" +
+	"\x06filter\x18\x01 \x01(\v2\x1a.crucible.v1.ServiceFilterR\x06filter\"\x97\x01\n" +
 	"\x15WatchServicesResponse\x12:\n" +
 	"\bservices\x18\x01 \x03(\v2\x1e.crucible.v1.RegisteredServiceR\bservices\x12.\n" +
-	"\x13removed_service_ids\x18\x02 \x03(\tR\x11removedServiceIds2\xda\x03\n" +
+	"\x13removed_service_ids\x18\x02 \x03(\tR\x11removedServiceIds\x12\x12\n" +
+	"\x04more\x18\x03 \x01(\bR\x04more2\xda\x03\n" +
 	"\x0fRegistryService\x12\\\n" +
 	"\x0fRegisterService\x12#.crucible.v1.RegisterServiceRequest\x1a$.crucible.v1.RegisterServiceResponse\x12J\n" +
 	"\tHeartbeat\x12\x1d.crucible.v1.HeartbeatRequest\x1a\x1e.crucible.v1.HeartbeatResponse\x12b\n" +

@@ -110,14 +110,12 @@ class Subscription:
 
 
 class EventCalls:
-    """The methods of a client for events. `_channel` is the client's."""
+    """The methods of a client for events."""
 
-    _channel: grpc.Channel
-
-    def _add_event_stubs(self) -> None:
-        self.event_stub = EventServiceStub(self._channel)
+    def _add_event_stubs(self, channel: grpc.Channel) -> None:
+        self.event_stub = EventServiceStub(channel)
         """The generated stub of EventService."""
-        self.registry_stub = RegistryServiceStub(self._channel)
+        self.registry_stub = RegistryServiceStub(channel)
         """The generated stub of RegistryService."""
 
     def emit(
@@ -234,11 +232,14 @@ class ServiceWatch:
 
     def __init__(self, call: Any) -> None:
         self._call = call
+        self._changes = services.Changes()
 
     def __iter__(self) -> Iterator[ServiceChange]:
         try:
             for response in self._call:
-                yield services.change(response)
+                change = self._changes.take(response)
+                if change is not None:
+                    yield change
         except grpc.RpcError as error:
             if not self._call.cancelled():
                 raise from_rpc_error(error) from error

@@ -97,9 +97,22 @@ def service(message: registry_pb2.RegisteredService) -> Service:
     )
 
 
-def change(message: api.WatchServicesResponse) -> ServiceChange:
-    """Reads one message of a watch."""
-    return ServiceChange(tuple(map(service, message.services)), tuple(message.removed_service_ids))
+class Changes:
+    """Puts the messages of a watch together that continue each other."""
+
+    def __init__(self) -> None:
+        self._services: list[Service] = []
+        self._removed: list[str] = []
+
+    def take(self, message: api.WatchServicesResponse) -> ServiceChange | None:
+        """Reads one message; None when the next one continues it."""
+        self._services += map(service, message.services)
+        self._removed += message.removed_service_ids
+        if message.more:
+            return None
+        change = ServiceChange(tuple(self._services), tuple(self._removed))
+        self._services, self._removed = [], []
+        return change
 
 
 def moment(timestamp: Timestamp) -> datetime:

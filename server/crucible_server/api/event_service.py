@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 from crucible.v1 import event_service_pb2 as pb
 from crucible_server.api import handlers
 from crucible_server.api.handlers import Context
-from crucible_server.api.paging import Page, created_between
+from crucible_server.api.paging import MAX_PAGE_BYTES, Page, created_between
 from crucible_server.engine import values
 from crucible_server.errors import invalid
 from crucible_server.events import wire
@@ -71,7 +71,7 @@ class EventService:
         if page.before is not None and page.before[0] < 1:
             raise invalid("page_token", "expected the next_page_token of the page before, unchanged")
         found = await self._store.events_before(
-            selection, page.before[0] if page.before else None, page.size, after, before
+            selection, page.before[0] if page.before else None, page.size, after, before, MAX_PAGE_BYTES
         )
         return pb.ListEventsResponse(events=map(wire.decode, found), next_page_token=_token(page, found))
 

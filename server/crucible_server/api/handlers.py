@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, NoReturn
 from urllib.parse import unquote
@@ -24,6 +25,9 @@ from crucible_server.store import StoreError
 Context = grpc.aio.ServicerContext[bytes, Message]
 Unary = Callable[[Any, Context], Awaitable[Message]]
 Stream = Callable[[Any, Context], AsyncIterator[Message]]
+
+note_error: ContextVar[Callable[[Caller, ServiceError], None]] = ContextVar("note_error")
+"""Told of every error of the service that a call ends with, in the task of that call."""
 
 log = structlog.get_logger()
 
@@ -73,6 +77,8 @@ async def abort(context: Context, error: ServiceError) -> NoReturn:
 
 async def _translate(context: Context, error: Exception) -> NoReturn:
     if isinstance(error, ServiceError):
+        if (note := note_error.get(None)) is not None:
+            note(caller(context), error)
         await abort(context, error)
     if isinstance(error, StoreError):
         await abort(context, errors.of_store(error))

@@ -17,6 +17,8 @@ from crucible_server.errors import invalid
 
 _DEFAULT_PAGE = 50
 _MAX_PAGE = 1000
+MAX_PAGE_BYTES = 2 * 1024 * 1024
+"""What a page holds at most, unless its first row alone is larger: clients take 4 MiB by default."""
 _DIGEST_BYTES = 16
 _TIME = struct.Struct(">q")
 # The range of google.protobuf.Timestamp: years 1 to 9999.
@@ -25,6 +27,7 @@ _MIN_SECONDS, _MAX_SECONDS = -62_135_596_800, 253_402_300_799
 _MIN_NS, _MAX_NS = -(2**63), 2**63 - 1
 
 _Row = TypeVar("_Row")
+_Presented = TypeVar("_Presented", bound=Message)
 Key = tuple[int, str]
 """Where a page ends: time of creation in nanoseconds, and id."""
 
@@ -57,11 +60,21 @@ class Page:
         """How many rows to read: one more than the page holds tells whether there is another."""
         return self.size + 1
 
-    def cut(self, rows: Sequence[_Row], key: Callable[[_Row], Key]) -> tuple[Sequence[_Row], str]:
-        """The rows of this page out of `limit` that were read, and the token of the next page; empty for the last."""
-        if len(rows) <= self.size:
-            return rows, ""
-        return rows[: self.size], self.token_after(key(rows[self.size - 1]))
+    def cut(
+        self, rows: Sequence[_Row], key: Callable[[_Row], Key], present: Callable[[_Row], _Presented]
+    ) -> tuple[list[_Presented], str]:
+        """This page out of `limit` rows that were read, and the token of the next page; empty for the last."""
+        shown: list[_Presented] = []
+        size = 0
+        for row in rows[: self.size]:
+            message = present(row)
+            size += message.ByteSize()
+            if shown and size > MAX_PAGE_BYTES:
+                break
+            shown.append(message)
+        if len(shown) == len(rows):
+            return shown, ""
+        return shown, self.token_after(key(rows[len(shown) - 1]))
 
     def token_after(self, key: Key) -> str:
         """The token of the page that begins after a row with this key."""

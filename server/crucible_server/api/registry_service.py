@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import grpc
+from google.protobuf.message import Message
 
 from crucible.v1 import registry_service_pb2 as pb
 from crucible_server.api import handlers
 from crucible_server.api.handlers import Context
-from crucible_server.api.paging import Page
+from crucible_server.api.paging import MAX_PAGE_BYTES, Page
 from crucible_server.registry.registry import Registry, presented
+from crucible_server.registry.watching import Change
 
 SERVICE = pb.DESCRIPTOR.services_by_name["RegistryService"].full_name
+
+
+class Encoded:
+    """A message that was encoded once for all to whom it is sent."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def SerializeToString(self) -> bytes:  # noqa: N802 - the name that messages have
+        """The encoding."""
+        return self._data
 
 
 class RegistryService:
@@ -51,13 +66,29 @@ class RegistryService:
         page = Page.of(request, caller.tenant)
         found = await self._registry.discover(caller, request.filter)
         after = page.before[1] if page.before else ""
-        rows, token = page.cut(
-            [record for record in found if record.service_id > after][: page.limit], lambda each: (0, each.service_id)
-        )
-        return pb.DiscoverServicesResponse(services=map(presented, rows), next_page_token=token)
+        rows = [record for record in found if record.service_id > after][: page.limit]
+        shown, token = page.cut(rows, lambda each: (0, each.service_id), presented)
+        return pb.DiscoverServicesResponse(services=shown, next_page_token=token)
 
-    async def _watch(
-        self, request: pb.WatchServicesRequest, context: Context
-    ) -> AsyncIterator[pb.WatchServicesResponse]:
-        async for came, went in self._registry.watch(handlers.caller(context), request.filter):
-            yield pb.WatchServicesResponse(services=map(presented, came), removed_service_ids=went)
+    async def _watch(self, request: pb.WatchServicesRequest, context: Context) -> AsyncIterator[Message]:
+        async for change in self._registry.watch(handlers.caller(context), request.filter):
+            if not change.encoded:
+                change.encoded.extend(_encoded(change))
+            for encoded in change.encoded:
+                yield encoded  # encoded already
+            del change, encoded
+
+
+def _encoded(change: Change) -> Iterator[Encoded]:
+    """A change in messages that clients take, all but the last of which say that there is more."""
+    message = pb.WatchServicesResponse(removed_service_ids=change.gone)
+    size = message.ByteSize()
+    for record in change.services:
+        service = presented(record)
+        size += service.ByteSize()
+        if message.services and size > MAX_PAGE_BYTES:
+            message.more = True
+            yield Encoded(message.SerializeToString())
+            message, size = pb.WatchServicesResponse(), service.ByteSize()
+        message.services.append(service)
+    yield Encoded(message.SerializeToString())

@@ -19,9 +19,8 @@ from crucible_server.api.stored import StoredThings
 from crucible_server.engine.engine import Engine, Observed
 from crucible_server.engine.monitor import Monitor
 from crucible_server.engine.output import OutputChunk
-from crucible_server.errors import ErrorKind, ServiceError, invalid
+from crucible_server.errors import ServiceError, invalid
 from crucible_server.policy.grants import Grants
-from crucible_server.policy.principals import Caller
 from crucible_server.telemetry.place import span
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ScriptService"].full_name
@@ -66,7 +65,7 @@ class ScriptService:
         if not request.HasField("source"):
             raise invalid("source", "expected a script to compile, got none")
         caller = handlers.caller(context)
-        with span("policy"), self._watching(caller, request.context.security_level):
+        with span("policy"), _asking_for(request.context.security_level):
             grant = self._grants.for_compile(caller, request.context)
         compilation = await self._engine.scripts.compile(
             request.source, grant, name=request.context.name, force=request.context.force
@@ -96,18 +95,9 @@ class ScriptService:
         if not request.HasField("context"):
             raise invalid("context", "expected what to execute, got none")
         caller = handlers.caller(context)
-        with span("policy"), self._watching(caller, request.context.security_context.security_level):
+        with span("policy"), _asking_for(request.context.security_context.security_level):
             grant = self._grants.for_execution(caller, request.context)
         return await self._engine.execute(request.context, grant, announce=announce)
-
-    @contextlib.contextmanager
-    def _watching(self, caller: Caller, level: int) -> Iterator[None]:
-        try:
-            yield
-        except ServiceError as error:
-            if error.kind == ErrorKind.ERROR_KIND_SECURITY_VIOLATION:
-                self._engine.note_refusal(caller, level, error.message)
-            raise
 
     async def _execute(self, request: pb.ExecuteScriptRequest, context: Context) -> pb.ExecuteScriptResponse:
         observed, is_owner = await self._begin(request, context, announce=False)
@@ -199,15 +189,26 @@ class ScriptService:
         )
 
     async def _start(self, request: pb.StartRequest, context: Context) -> pb.StartResponse:
+        handlers.operator(context)
         self._engine.resume()
         return pb.StartResponse(status=self._engine.status)
 
     async def _stop(self, request: pb.StopRequest, context: Context) -> pb.StopResponse:
+        handlers.operator(context)
         grace = self.default_grace
         if request.HasField("grace_period"):
             grace = _grace(request.grace_period)
         interrupted = await self._engine.drain(grace)
         return pb.StopResponse(status=self._engine.status, interrupted_executions=interrupted)
+
+
+@contextlib.contextmanager
+def _asking_for(level: int) -> Iterator[None]:
+    try:
+        yield
+    except ServiceError as error:
+        error.security_level = level
+        raise
 
 
 def _grace(duration: duration_pb2.Duration) -> float:

@@ -63,8 +63,8 @@ class StoredThings:
                 created_before=before,
             )
         )
-        rows, token = page.cut(scripts, lambda script: (script.create_time, script.script_id))
-        return pb.ListScriptsResponse(scripts=map(self._presenter.script, rows), next_page_token=token)
+        shown, token = page.cut(scripts, lambda each: (each.create_time, each.script_id), self._presenter.script)
+        return pb.ListScriptsResponse(scripts=shown, next_page_token=token)
 
     async def _name_script(self, request: pb.NameScriptRequest, context: Context) -> pb.NameScriptResponse:
         summary = await self._engine.catalog.name(handlers.caller(context).tenant, request.name, request.script_id)
@@ -95,10 +95,12 @@ class StoredThings:
                 created_before=before,
             )
         )
-        rows, token = page.cut(executions, lambda each: (each[0].create_time, each[0].execution_id))
-        return pb.ListExecutionsResponse(
-            executions=(self._presenter.listed_execution(*each) for each in rows), next_page_token=token
+        shown, token = page.cut(
+            executions,
+            lambda each: (each[0].create_time, each[0].execution_id),
+            lambda each: self._presenter.listed_execution(*each),
         )
+        return pb.ListExecutionsResponse(executions=shown, next_page_token=token)
 
     async def _delete_execution(
         self, request: pb.DeleteExecutionRequest, context: Context

@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 
+from crucible_server.api import handlers
+from crucible_server.errors import ServiceError
+from crucible_server.policy.principals import Caller
 from crucible_server.telemetry.place import Place, enter, leave, read_traceparent
 
 if TYPE_CHECKING:
@@ -40,6 +43,8 @@ class TracingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     def __init__(self) -> None:
         self.telemetry: Telemetry | None = None
         """Set before the first call."""
+        self.note_error: Callable[[Caller, ServiceError], None] = lambda _caller, _error: None
+        """Told of the errors that calls end with."""
         self._handlers: dict[str, Handler] = {}
 
     async def intercept_service(
@@ -53,6 +58,7 @@ class TracingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         if not is_on:
             # Each call is a task of its own, which has this place to its end.
             enter(Place(*_parent(handler_call_details.invocation_metadata)))
+        handlers.note_error.set(self.note_error)
         handler = self._handlers.get(method)
         if handler is None:
             found = await continuation(handler_call_details)

@@ -21,7 +21,8 @@ class DiscoveryConfig(BaseModel):
     lease: Seconds = Field(default=30.0, ge=1, le=3600)
     """For registrations that name none; a service is gone when it sends no heartbeat for that long."""
     advertise: str = ""
-    """What others are told to reach this server by; the address that it listens on when empty."""
+    """What others are told to reach this server by; when empty the address that it listens on, with the machine's host
+    name in the place of one that stands for all, such as 0.0.0.0."""
     max_services: Count = 1000
     """Services that one tenant may have registered."""
     max_watches: Count = 1000

@@ -13,9 +13,11 @@ class EventsConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     retention: Seconds = 7 * 86400.0
-    """How long events are kept, unless `max_stored` is reached."""
+    """How long events are kept, unless `max_stored` or `max_stored_bytes` is reached."""
     max_stored: Count = 1_000_000
     """Events beyond these are deleted, the oldest first."""
+    max_stored_bytes: Bytes = Field(default=ByteSize(1024 * 1024 * 1024), ge=1024 * 1024)
+    """What all stored events together may hold; beyond that the oldest are deleted."""
     max_event_bytes: Bytes = Field(default=ByteSize(64 * 1024), le=1024 * 1024)
     """The data of one event that a client emits."""
     max_emitted_per_minute: Count = 60_000

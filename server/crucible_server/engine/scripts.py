@@ -342,6 +342,8 @@ def compilation_error(compilation: Compilation) -> ServiceError:
             for d in errors[:_MAX_VIOLATIONS]
         ),
         metadata={"line": str(first.span.line), "column": str(first.span.column), "code": first.code},
+        # As a compilation.
+        is_told=True,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from crucible.v1 import server_info_pb2
-from crucible_server.engine import results, story
+from crucible_server.engine import results
 from crucible_server.engine.admission import Admission
 from crucible_server.engine.cache import UnitCache
 from crucible_server.engine.catalog import Catalog
@@ -34,7 +34,6 @@ from crucible_server.engine.upkeep import Upkeep
 from crucible_server.errors import ServiceError, unavailable
 from crucible_server.events.journal import Journal
 from crucible_server.files.client import Files
-from crucible_server.policy.principals import Caller
 from crucible_server.store import Store
 
 Status = server_info_pb2.ServiceStatus
@@ -224,10 +223,6 @@ class Service:
         if self.files is not None:
             await self.files.stop()
         await self.events.settle()
-
-    def note_refusal(self, caller: Caller, level: int, message: str) -> None:
-        """Tells that a request was refused because it asked for what is not permitted."""
-        self.events.post(story.refused(self.events, caller, level, message))
 
     def _lapsed(self) -> None:
         # Others have recorded the end of all that was begun before: going on would only use up the machine.

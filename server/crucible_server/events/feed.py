@@ -16,7 +16,6 @@ from crucible_server.events import wire
 from crucible_server.store import (
     Announcement,
     EventBounds,
-    EventPage,
     EventSelection,
     EventsStored,
     Missed,
@@ -28,7 +27,8 @@ from crucible_server.store import (
 _MAX_EVENTS = 20_000
 _MAX_BYTES = 32 * 1024 * 1024
 _BATCH_EVENTS = 256
-_BATCH_BYTES = 256 * 1024
+# What is read of the store at once when another process has stored it.
+_LOOK_BYTES = 4 * 1024 * 1024
 # Groups may be told in another order than they committed in; one that is still missing then is read from the store.
 _GAP_SECONDS = 0.05
 # Topics that are no types: what has no filter by type, and all types that clients gave.
@@ -114,31 +114,44 @@ class Feed:
         """Whether all that comes after a position is in memory."""
         return position + len(self._entries) >= self.last
 
-    def take(self, reader: Reader) -> list[bytes]:
-        """The next events of a reader whose position is held, as parts of a batch; moves it on."""
+    def take(self, reader: Reader, max_bytes: int) -> list[bytes]:
+        """The next events of a reader whose position is held, as parts of a batch; moves it on.
+
+        They have `max_bytes` at most, unless the first alone has more.
+        """
         skipped = len(self._entries) - (self.last - reader.position)
         found: list[bytes] = []
         size = 0
         admits = reader.selection.admits
         for event, entry in islice(self._entries, skipped, skipped + _BATCH_EVENTS):
             if admits(event):
-                found.append(entry)
                 size += len(entry)
+                if found and size > max_bytes:
+                    break
+                found.append(entry)
                 reader.told = event.sequence
             reader.position = event.sequence
-            if size > _BATCH_BYTES:
-                break
         return found
 
-    async def read(self, reader: Reader) -> EventPage:
-        """The next events of a reader from the store; moves it on if they are kept still. Raises StoreError."""
+    async def read(self, reader: Reader, max_bytes: int) -> tuple[list[bytes], int]:
+        """The same from the store, if they are kept still; and the oldest that is kept. Raises StoreError."""
         async with self._catching_up:
-            page = await self._store.events_after(reader.selection, reader.position, _BATCH_EVENTS)
-        if reader.position + 1 >= page.bounds.oldest:
+            page = await self._store.events_after(reader.selection, reader.position, _BATCH_EVENTS, max_bytes)
+        found: list[bytes] = []
+        if reader.position + 1 < page.bounds.oldest:
+            return found, page.bounds.oldest
+        size = 0
+        for event in page:
+            entry = wire.entry(event)
+            size += len(entry)
+            if found and size > max_bytes:
+                reader.position = reader.told
+                break
+            found.append(entry)
+            reader.told = event.sequence
+        else:
             reader.position = page.position
-            if page.events:
-                reader.told = page.events[-1].sequence
-        return page
+        return found, page.bounds.oldest
 
     async def wait(self, reader: Reader) -> None:
         """Waits until there is something for a reader that has read everything, or it is woken."""
@@ -227,7 +240,7 @@ class Feed:
         """Takes up what another process has stored. Raises StoreError."""
         while True:
             last = self.last
-            page = await self._store.events_after(None, last, _BATCH_EVENTS)
+            page = await self._store.events_after(None, last, _BATCH_EVENTS, _LOOK_BYTES)
             if page.bounds.oldest > self.last + 1:
                 self._skip(page.bounds.oldest - 1)
             for event in page.events:

@@ -13,6 +13,7 @@ from crucible_server.config import EventsConfig
 from crucible_server.errors import ErrorKind, ServiceError, invalid, unavailable
 from crucible_server.events import wire
 from crucible_server.events.feed import Feed, Reader
+from crucible_server.events.flight import Flight
 from crucible_server.policy.principals import Caller
 from crucible_server.store import EventSelection
 
@@ -34,6 +35,7 @@ class Subscriptions:
     def __init__(self, feed: Feed, config: EventsConfig) -> None:
         self._feed = feed
         self._config = config
+        self._flight = Flight()
         self._open: dict[str, Subscription] = {}
         self._of_principal: Counter[tuple[str, str]] = Counter()
         self._bookmarking: asyncio.Task[None] | None = None
@@ -125,26 +127,49 @@ class Subscriptions:
                     subscription.told = subscription.position
                     yield pb.SubscribeResponse(bookmark=pb.SubscriptionBookmark(sequence=subscription.position))
                 continue
-            if feed.holds(subscription.position):
-                entries = feed.take(subscription)
-            else:
-                if has_been_live and not is_behind:
-                    is_behind = True
-                    yield pb.SubscribeResponse(
-                        lagged=pb.SubscriptionLagged(
-                            events=feed.last - subscription.position, after_sequence=subscription.position
-                        )
+            is_held = feed.holds(subscription.position)
+            if not is_held and has_been_live and not is_behind:
+                is_behind = True
+                yield pb.SubscribeResponse(
+                    lagged=pb.SubscriptionLagged(
+                        events=feed.last - subscription.position, after_sequence=subscription.position
                     )
-                before = subscription.position
-                page = await feed.read(subscription)
-                if before + 1 < page.bounds.oldest:
-                    raise expired(before, page.bounds.oldest)
-                entries = [wire.entry(event) for event in page]
-            if entries:
-                yield wire.EncodedBatch(entries)
-            else:
-                # Long stretches with nothing of the filter must not keep the event loop.
-                await asyncio.sleep(0)
+                )
+            batch, size = await (self._held(subscription) if is_held else self._stored(subscription))
+            try:
+                if batch is not None:
+                    yield batch
+                else:
+                    # Long stretches with nothing of the filter must not keep the event loop.
+                    await asyncio.sleep(0)
+            finally:
+                self._flight.give_back(size)
+
+    async def _held(self, subscription: Subscription) -> tuple[wire.EncodedBatch | None, int]:
+        """The next batch from memory, and how much of the flight it has taken."""
+        entries = self._feed.take(subscription, self._flight.share(len(self._open)))
+        size = sum(map(len, entries))
+        # Those who wait here hold no copy.
+        await self._flight.take(size)
+        return wire.EncodedBatch(entries) if entries else None, size
+
+    async def _stored(self, subscription: Subscription) -> tuple[wire.EncodedBatch | None, int]:
+        """The next batch from the store, likewise."""
+        share, before = self._flight.share(len(self._open)), subscription.position
+        await self._flight.take(share)
+        taken = share
+        try:
+            entries, oldest = await self._feed.read(subscription, share)
+            if before + 1 < oldest:
+                raise expired(before, oldest)
+            size = sum(map(len, entries))
+            # What is larger than the share is one event.
+            self._flight.give_back(share - size)
+            taken = size
+            return wire.EncodedBatch(entries) if entries else None, size
+        except BaseException:
+            self._flight.give_back(taken)
+            raise
 
     def _admit(self, caller: Caller) -> None:
         if self._is_stopping:
@@ -176,7 +201,8 @@ def expired(position: int, oldest: int) -> ServiceError:
     """The error of a position after which events have been deleted."""
     return ServiceError(
         ErrorKind.ERROR_KIND_EVENTS_EXPIRED,
-        f"after_sequence: events after {position} have been deleted for their age or number; the oldest that is kept "
-        f"is {oldest}. Resume after {oldest - 1}, or with 0 from the oldest; those in between are lost",
+        f"after_sequence: events after {position} have been deleted for their age, number or size, or are of before "
+        f"the store was restored from a backup; the oldest that is kept is {oldest}. Resume after {oldest - 1}, or "
+        "with 0 from the oldest; those in between are lost",
         metadata={"oldest_sequence": str(oldest)},
     )

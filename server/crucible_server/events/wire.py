@@ -44,8 +44,9 @@ class EncodedBatch:
         self._data = b"".join((_BATCH, _varint(len(batch)), batch))
 
     def SerializeToString(self) -> bytes:  # noqa: N802 - the name that messages have
-        """The encoding."""
-        return self._data
+        """The encoding; once, as those who have handed it on hold no megabyte until they have the next one."""
+        data, self._data = self._data, b""
+        return data
 
 
 def event_id(stored: StoredEvent) -> str:

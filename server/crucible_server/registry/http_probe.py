@@ -10,7 +10,7 @@ from crucible_server.config import HealthCheckConfig, HttpConfig
 from crucible_server.outbound.allowance import Allowance, RefusedError
 from crucible_server.outbound.client import HttpClient
 from crucible_server.registry.health import Answer
-from crucible_server.registry.infos import HealthUrl
+from crucible_server.registry.infos import MAX_SECONDS, HealthUrl
 from crucible_server.registry.probes import ALLOW_KEY
 
 log = structlog.get_logger()
@@ -24,7 +24,8 @@ class HttpProbe:
     def __init__(self, config: HealthCheckConfig) -> None:
         bounds = HttpConfig(
             allow=config.allow,
-            timeout=config.interval,
+            # Each service has its own.
+            timeout=MAX_SECONDS,
             max_response_bytes=_MAX_BODY,
             max_concurrent_requests=config.max_concurrent,
         )

@@ -19,7 +19,9 @@ _ENDPOINT = re.compile(
 _HEALTH_SCHEMES = {"http": "http", "https": "https", "grpc": "http", "grpcs": "https"}
 _MAX_VERSION, _MAX_ENDPOINT = 64, 512
 _MAX_METADATA, _MAX_KEY, _MAX_VALUE = 64, 64, 1024
-_MIN_SECONDS, _MAX_SECONDS = 1, 3600
+_MAX_METADATA_BYTES = 16 * 1024
+_MIN_SECONDS, MAX_SECONDS = 1, 3600
+"""Bounds of leases, and of the times of health checks."""
 _MAX_THRESHOLD = 100
 
 
@@ -60,6 +62,9 @@ def check_info(info: registry_pb2.ServiceInfo) -> None:
     _check_endpoint(info.endpoint)
     if len(info.metadata) > _MAX_METADATA:
         raise invalid("service.metadata", f"expected at most {_MAX_METADATA} facts, got {len(info.metadata)}")
+    size = sum(len(key.encode()) + len(value.encode()) for key, value in info.metadata.items())
+    if size > _MAX_METADATA_BYTES:
+        raise invalid("service.metadata", f"expected at most {_MAX_METADATA_BYTES} bytes in all, got {size}")
     for key, value in info.metadata.items():
         if not 0 < len(key) <= _MAX_KEY or not key.isprintable():
             raise invalid(
@@ -120,10 +125,10 @@ def no_such_service(service_id: str) -> ServiceError:
 
 def _between(duration: Duration, field: str) -> int:
     nanoseconds = duration.ToNanoseconds() if abs(duration.seconds) < 10**9 else -1
-    if not _MIN_SECONDS * 10**9 <= nanoseconds <= _MAX_SECONDS * 10**9:
+    if not _MIN_SECONDS * 10**9 <= nanoseconds <= MAX_SECONDS * 10**9:
         raise invalid(
             field,
-            f"expected {_MIN_SECONDS} to {_MAX_SECONDS} s, got {duration.seconds + duration.nanos / 1e9:g} s; leave it "
+            f"expected {_MIN_SECONDS} to {MAX_SECONDS} s, got {duration.seconds + duration.nanos / 1e9:g} s; leave it "
             "unset for the server's default",
         )
     return nanoseconds

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
+import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
@@ -22,6 +24,16 @@ _STOP_SECONDS = 2.0
 _ITSELF = Caller(tenant=SERVERS, principal="")
 
 log = structlog.get_logger()
+
+
+def reachable(address: str) -> str:
+    """The `HOST:PORT` to reach a server by that listens at an address; by the machine's name when that is any."""
+    host, _, port = address.rpartition(":")
+    try:
+        is_any = ipaddress.ip_address(host.strip("[]")).is_unspecified
+    except ValueError:
+        is_any = False
+    return f"{socket.gethostname()}:{port}" if is_any else address
 
 
 class RemoteRegistry(Protocol):

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 
 import structlog
 from google.protobuf.duration_pb2 import Duration
@@ -14,10 +14,11 @@ from google.protobuf.duration_pb2 import Duration
 from crucible.v1 import event_pb2, registry_pb2, server_info_pb2
 from crucible.v1 import registry_service_pb2 as pb
 from crucible_server.config import DiscoveryConfig, HealthCheckConfig
-from crucible_server.errors import ErrorKind, ServiceError, invalid, unavailable
+from crucible_server.errors import ErrorKind, ServiceError, invalid
 from crucible_server.events.journal import EventSink
 from crucible_server.policy.principals import Caller
 from crucible_server.registry.infos import HealthUrl, check_id, check_info, health_check_of, lease_of, no_such_service
+from crucible_server.registry.watching import Change, Watching
 from crucible_server.store import (
     Announcement,
     EventDraft,
@@ -39,14 +40,6 @@ _MAX_FACTS = 64
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """The services that a tenant sees, as of one state of the registry."""
-
-    version: int
-    records: Sequence[ServiceRecord]
-
-
 class Registry:
     """The services of every tenant. All methods raise ServiceError and StoreError."""
 
@@ -65,11 +58,7 @@ class Registry:
         self.health_check = health_check
         """For services that name no times of their own."""
         self._allow = allow
-        self._version = 0
-        self._changed = asyncio.Event()
-        self._listings: dict[str, Listing] = {}
-        self._watches = 0
-        self._is_stopping = False
+        self._watching = Watching(store.list_services)
         self._expiring: asyncio.Task[None] | None = None
         self.on_change: Callable[[], None] = lambda: None
         """Told when a service came, went or changed."""
@@ -80,12 +69,12 @@ class Registry:
         # Where another server runs they had that all the time.
         if not await self._store.other_servers():
             await self._store.extend_leases(time.time_ns())
+        self._watching.start()
         self._expiring = asyncio.get_running_loop().create_task(self._expire())
 
     async def stop(self) -> None:
         """Expires no more leases, and ends those who watch."""
-        self._is_stopping = True
-        self._changed.set()
+        await self._watching.stop()
         if self._expiring is not None:
             self._expiring.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -184,64 +173,35 @@ class Registry:
         # One whose lease has ended is gone, though it may take a moment until it is told.
         return [record for record in records if record.expire_time > now and fits(record)]
 
-    async def watch(
-        self, caller: Caller, wanted: registry_pb2.ServiceFilter
-    ) -> AsyncIterator[tuple[list[ServiceRecord], list[str]]]:
+    async def watch(self, caller: Caller, wanted: registry_pb2.ServiceFilter) -> AsyncIterator[Change]:
         """What fits, then what came or changed and the ids of what went, without end."""
         fits = _filter(wanted)
-        if self._watches >= self._discovery.max_watches:
+        if self._watching.count >= self._discovery.max_watches:
             raise ServiceError(
                 ErrorKind.ERROR_KIND_RESOURCE_EXCEEDED,
                 f"expected at most {self._discovery.max_watches} watches at once (engine.discovery.max_watches)",
                 retry_after=1.0,
                 quota="max_watches",
             )
-        self._watches += 1
-        try:
-            known: dict[str, tuple[int, int]] = {}
-            is_first = True
-            while True:
-                changed = self._changed
-                current = {each.service_id: each for each in (await self._listing(caller.tenant)).records if fits(each)}
-                # What a heartbeat alone changes is no news.
-                states = {each.service_id: (each.register_time, each.status) for each in current.values()}
-                news = [current[key] for key, state in states.items() if known.get(key) != state]
-                gone = [key for key in known if key not in states]
-                if news or gone or is_first:
-                    yield news, gone
-                known, is_first = states, False
-                await changed.wait()
-                if self._is_stopping:
-                    raise unavailable("the server is stopping; watch again")
-        finally:
-            self._watches -= 1
+        key = (caller.tenant, wanted.SerializeToString(deterministic=True))
+        async with contextlib.aclosing(self._watching.watch(key, fits)) as changes:
+            async for change in changes:
+                yield change
+                del change
 
     async def services_to_check(self) -> list[ServiceRecord]:
         """Everybody's services that are to be asked how they are, by this server: of several one does."""
-        services = [each for each in await self._store.list_services(None) if each.health_check]
+        services = await self._store.list_checked_services()
         return services if services and await self._store.is_sweeper() else []
 
     def changed(self) -> None:
         """Has those who watch look again."""
-        self._version += 1
-        self._listings.clear()
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self._watching.changed()
         self.on_change()
 
     def _heard(self, announcement: Announcement) -> None:
         if isinstance(announcement, (ServicesChanged, Missed)):
             self.changed()
-
-    async def _listing(self, tenant: str) -> Listing:
-        # Many may watch one tenant: what one has read the others need not.
-        version = self._version
-        listing = self._listings.get(tenant)
-        if listing is None or listing.version != version:
-            listing = Listing(version, await self._store.list_services(tenant))
-            if version == self._version:
-                self._listings[tenant] = listing
-        return listing
 
     async def _expire(self) -> None:
         while True:
@@ -286,10 +246,14 @@ def _filter(wanted: registry_pb2.ServiceFilter) -> Callable[[ServiceRecord], boo
             return False
         if not facts:
             return True
-        metadata = registry_pb2.ServiceInfo.FromString(record.info).metadata
-        return all(metadata.get(key) == value for key, value in facts.items())
+        return facts.items() <= _facts(record.info).items()
 
     return fits
+
+
+@lru_cache(maxsize=2048)
+def _facts(info: bytes) -> dict[str, str]:
+    return dict(registry_pb2.ServiceInfo.FromString(info).metadata)
 
 
 def presented(record: ServiceRecord) -> registry_pb2.RegisteredService:

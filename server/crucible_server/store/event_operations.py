@@ -65,22 +65,22 @@ def emit(connection: Connection, emission: Emission) -> tuple[list[tuple[int, bo
     return [(sequences[draft.event_id], draft.event_id in known) for draft in drafts], stored
 
 
-def expire_events(connection: Connection, expiry: tuple[int, int, int]) -> int:
-    """Deletes the oldest events while they are older than (before, _, _) or more than (_, keep, _), at most
-    (_, _, limit); returns their number.
+def expire_events(connection: Connection, expiry: tuple[int, int, int, int]) -> tuple[int, int]:
+    """Deletes the oldest events while they are older than (before, _, _, _), more than (_, keep, _, _), or until
+    (_, _, excess, _) bytes are free, at most (_, _, _, limit); returns their number and bytes.
     """
-    before, keep, limit = expiry
+    before, keep, excess, limit = expiry
     newest = _newest(connection)
-    count, last = 0, 0
-    for sequence, time in connection.execute(s.SELECT_AGES, (limit,)):
-        if time >= before and sequence > newest - keep:
+    count, last, freed = 0, 0, 0
+    for sequence, time, size in connection.execute(s.SELECT_AGES, (limit,)):
+        if time >= before and sequence > newest - keep and freed >= excess:
             break
-        count, last = count + 1, sequence
+        count, last, freed = count + 1, sequence, freed + size
     if count:
         connection.execute(s.DELETE_UP_TO, (last,))
         # All may be gone now, and no number is given twice.
         connection.execute(s.MOVE_POSITION, (last,))
-    return count
+    return count, freed
 
 
 def _newest(connection: Connection) -> int:

@@ -8,7 +8,7 @@ from sqlalchemy import BindParameter, bindparam, delete, func, literal_column, o
 
 from .event_records import StoredEvent
 from .event_tables import event_positions, events
-from .sql import Statement, compiled, equals, fields
+from .sql import Statement, compiled, equals, fields, number
 
 _row = tuple(events.c[name] for name in fields(StoredEvent))
 _position = event_positions.c.position_id == literal_column("1")
@@ -25,8 +25,17 @@ MOVE_POSITION = compiled(
     update(event_positions).where(_position).values(last_sequence=bindparam("last_sequence")), ("last_sequence",)
 )
 INSERT_EVENT = compiled(events.insert(), events.columns.keys())
-SELECT_AGES = compiled(select(events.c.sequence, events.c.time).order_by(events.c.sequence).limit(bindparam("limit")))
-"""The oldest events, with their times."""
+_size = func.length(events.c.data)
+SELECT_AGES = compiled(
+    select(events.c.sequence, events.c.time, _size).order_by(events.c.sequence).limit(bindparam("limit"))
+)
+"""The oldest events, with their times and sizes."""
+SUM_SIZES = compiled(
+    select(func.coalesce(func.sum(_size), number(0))).where(
+        events.c.sequence > bindparam("after"), events.c.sequence <= bindparam("up_to")
+    )
+)
+"""How much events between two sequence numbers hold."""
 SELECT_ALL = compiled(
     select(*_row)
     .where(events.c.sequence > bindparam("after"), events.c.sequence <= bindparam("up_to"))

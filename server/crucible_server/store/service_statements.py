@@ -13,7 +13,9 @@ _key = (equals(services.c.tenant), equals(services.c.service_id))
 
 UPSERT_SERVICE = upsert(services, [column.name for column in services.columns if not column.primary_key])
 SELECT_SERVICE = compiled(select(*_row).where(*_key))
-SELECT_ALL = compiled(select(*_row).order_by(services.c.service_id, services.c.tenant))
+SELECT_CHECKED = compiled(
+    select(*_row).where(services.c.health_check != bindparam("none")).order_by(services.c.service_id, services.c.tenant)
+)
 SELECT_OF_TENANT = compiled(
     select(*_row)
     .where(services.c.tenant.in_([bindparam("tenant"), bindparam("server")]))

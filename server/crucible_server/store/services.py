@@ -64,8 +64,12 @@ class ServiceStore(OpenDatabase):
         row = await self._readers.first(s.SELECT_SERVICE, (tenant, service_id))
         return None if row is None else ServiceRecord(*row)
 
-    async def list_services(self, tenant: str | None) -> list[ServiceRecord]:
-        """The services of a tenant and those of all tenants, by their ids; with None, everybody's."""
-        statement, values = (s.SELECT_ALL, ()) if tenant is None else (s.SELECT_OF_TENANT, (tenant, ""))
-        rows = await self._readers.run(lambda connection: connection.execute(statement, values).fetchall())
+    async def list_services(self, tenant: str) -> list[ServiceRecord]:
+        """The services of a tenant and those of all tenants, by their ids."""
+        rows = await self._readers.run(lambda opened: opened.execute(s.SELECT_OF_TENANT, (tenant, "")).fetchall())
+        return [ServiceRecord(*row) for row in rows]
+
+    async def list_checked_services(self) -> list[ServiceRecord]:
+        """Everybody's services whose health is checked, by their ids."""
+        rows = await self._readers.run(lambda opened: opened.execute(s.SELECT_CHECKED, (b"",)).fetchall())
         return [ServiceRecord(*row) for row in rows]

@@ -14,7 +14,8 @@ from .check import Progress
 from .connection import connect, create_folder
 from .errors import StoreError, StoreErrorKind, store_error
 from .lock import FileLock
-from .schema import REVISIONS, newer_schema, revision_of
+from .renumbering import renumber
+from .schema import REVISIONS, ensure_schema, newer_schema, revision_of
 from .sqlite_inspection import reading
 
 # Some milliseconds' worth: progress is told in between.
@@ -38,7 +39,7 @@ def restore(file: Path, path: Path, progress: Progress) -> Path | None:
     try:
         copy = partial_file(path)
         try:
-            copy_whole(file, copy, progress)
+            prepare(file, copy, progress)
         except BaseException:
             copy.unlink()
             raise
@@ -56,6 +57,18 @@ def restore(file: Path, path: Path, progress: Progress) -> Path | None:
         return aside
     finally:
         lock.release()
+
+
+def prepare(file: Path, copy: Path, progress: Progress) -> None:
+    """Makes an empty file the store that a backup becomes when it is restored. Raises StoreError."""
+    copy_whole(file, copy, progress)
+    # The backup may be of an older version.
+    ensure_schema(copy)
+    try:
+        renumber(copy)
+    except sqlite3.Error as error:
+        raise store_error(error, copy) from error
+    sync(copy)
 
 
 def copy_whole(file: Path, copy: Path, progress: Progress) -> None:

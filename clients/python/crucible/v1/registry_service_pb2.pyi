@@ -78,9 +78,11 @@ class WatchServicesRequest(_message.Message):
     def __init__(self, filter: _Optional[_Union[_registry_pb2.ServiceFilter, _Mapping]] = ...) -> None: ...
 
 class WatchServicesResponse(_message.Message):
-    __slots__ = ("services", "removed_service_ids")
+    __slots__ = ("services", "removed_service_ids", "more")
     SERVICES_FIELD_NUMBER: _ClassVar[int]
     REMOVED_SERVICE_IDS_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
     services: _containers.RepeatedCompositeFieldContainer[_registry_pb2.RegisteredService]
     removed_service_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, services: _Optional[_Iterable[_Union[_registry_pb2.RegisteredService, _Mapping]]] = ..., removed_service_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    more: bool
+    def __init__(self, services: _Optional[_Iterable[_Union[_registry_pb2.RegisteredService, _Mapping]]] = ..., removed_service_ids: _Optional[_Iterable[str]] = ..., more: _Optional[bool] = ...) -> None: ...

@@ -157,7 +157,7 @@ async def _watch(wanted: registry_pb2.ServiceFilter, count: int | None, server: 
                 lines = [f"{each.info.service_id}: {_status(each)} at {each.info.endpoint}" for each in change.services]
                 lines += [f"{service_id}: gone" for service_id in change.removed_service_ids]
                 emit(sys.stdout, "".join(f"{visible(line)}\n" for line in lines))
-            if left is not None and (left := left - 1) <= 0:
+            if left is not None and not change.more and (left := left - 1) <= 0:
                 return
     raise CommandError(Exit.UNREACHABLE, "the server ended the watch: is it being stopped?")
 

@@ -81,9 +81,7 @@ def restore(file: Path, address: PostgresAddress, progress: Progress) -> str | N
     with tempfile.TemporaryDirectory(prefix="crucible-restore-") as folder:
         copy = Path(folder) / "store.db"
         copy.touch(0o600)
-        files.copy_whole(file, copy, lambda _done, _total: None)
-        # The backup may be of an older version.
-        ensure_schema(copy)
+        files.prepare(file, copy, lambda _done, _total: None)
         try:
             connection = connect(address, read_only=False)
             try:

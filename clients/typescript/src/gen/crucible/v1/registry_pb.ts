@@ -59,7 +59,8 @@ export type ServiceInfo = Message<"crucible.v1.ServiceInfo"> & {
   healthCheckUrl: string;
 
   /**
-   * Further facts, by which it is found as well: at most 64, names of 1 to 64 characters, values of at most 1024.
+   * Further facts, by which it is found as well: at most 64, names of 1 to 64 characters, values of at most 1024, 16 KiB
+   * in all.
    *
    * @generated from field: map<string, string> metadata = 6;
    */
