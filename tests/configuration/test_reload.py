@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -138,7 +139,7 @@ def test_what_levels_permit_is_told_right_after_the_change(configured: Configure
     types = ["configuration_changed", "policy_changed"]
 
     def told(after: int) -> list[tuple[int, str, str]]:
-        found = [event for event in client.events(types) if event.sequence > after][::-1]
+        found: list[Any] = [event for event in client.events(types) if event.sequence > after][::-1]
         return [
             (event.sequence - after, event.detail.policy_id, event.detail.change)
             if event.type == "policy_changed"
