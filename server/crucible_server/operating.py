@@ -52,7 +52,7 @@ class OperatingSide:
         self._health_checks = HealthChecks(self._registry, health_check, self._probes)
         self._membership: Membership | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        configuration.told = lambda change: (story.configured(engine.events, change),)
+        configuration.told = lambda change: story.configured(engine.events, change)
         configuration.on_change.append(self._configured)
         monitor.on_change.append(self._health_changed)
 
@@ -86,7 +86,7 @@ class OperatingSide:
     def _configured(self, change: ConfigurationChange) -> None:
         # What calls have changed is told where it is stored, by the server that was called.
         if change.cause == "file":
-            self._engine.events.post(story.configured(self._engine.events, change))
+            self._engine.events.post(*story.configured(self._engine.events, change))
 
     def _health_changed(self, now: Assessment, before: Status) -> None:
         engine = self._engine

@@ -177,12 +177,12 @@ def test_the_page_token_of_another_list_is_refused(stub: Any, other: Any) -> Non
 def test_forged_page_tokens_do_no_harm(stub: Any, filled: RunningServer, time_ns: int, row_id: str) -> None:
     """The digest in a token tells what it belongs to; anybody can reckon it."""
     with crucible.Client(filled.address) as client:
-        calls: tuple[tuple[Any, Any], ...] = (
+        calls: list[tuple[Any, Any]] = [
             (stub.ListExecutions, api.ListExecutionsRequest()),
             (stub.ListScripts, api.ListScriptsRequest()),
             (EventServiceStub(client._channel).ListEvents, event_service_pb2.ListEventsRequest()),
             (RegistryServiceStub(client._channel).DiscoverServices, registry_service_pb2.DiscoverServicesRequest()),
-        )
+        ]
         for call, request in calls:
             request.page_token = Page.of(request, "local").token_after((time_ns, row_id))
             code = call.future(request, timeout=30).code()

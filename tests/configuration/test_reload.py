@@ -7,12 +7,15 @@ import signal
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import crucible
 from crucible.v1 import server_info_pb2
+from crucible_server.config import ServerConfig, all_keys
 from crucible_server.configuration.watched import WatchedFiles
+from crucible_server.policy.changes import concerned
 from tests.configuration.conftest import TIMEOUT, Configured, wait_until
 from tests.modules.web import Web
 
@@ -129,6 +132,58 @@ def test_what_runs_keeps_what_it_started_with(configured: Configured) -> None:
         configured.client.run(LOOP, timeout=8)
     assert caught.value.kind == "TIMEOUT"
     assert caught.value.error.message
+
+
+def test_what_levels_permit_is_told_right_after_the_change(configured: Configured) -> None:
+    client = configured.client
+    types = ["configuration_changed", "policy_changed"]
+
+    def told(after: int) -> list[tuple[int, str, str]]:
+        found: list[Any] = [event for event in client.events(types) if event.sequence > after][::-1]
+        return [
+            (event.sequence - after, event.detail.policy_id, event.detail.change)
+            if event.type == "policy_changed"
+            else (event.sequence - after, ",".join(event.detail.keys), event.detail.origin)
+            for event in found
+        ]
+
+    def newest() -> int:
+        return max((event.sequence for event in client.events()), default=0)
+
+    levels = ("safe", "production", "development")
+    before = newest()
+    client.update_config({"engine.http.allow": ["https://example.org"], "engine.health_check.timeout": "1s"})
+    assert told(before) == [
+        (1, "engine.http.allow,engine.health_check.timeout", "call"),
+        (2, "production", "updated"),
+    ]
+    before = newest()
+    client.update_config({"engine.resource_limits.max_operations": 10**9, "engine.security_level": "production"})
+    assert told(before)[1:] == [
+        (2, "safe", "deactivated"),
+        (3, "production", "activated"),
+        *((4 + place, level, "updated") for place, level in enumerate(levels)),
+    ]
+    before = newest()
+    client.revert_config(1)
+    assert [each[1:] for each in told(before)[1:3]] == [("production", "deactivated"), ("safe", "activated")]
+    before = newest()
+    client.update_config({"spare_children": 1})
+    assert told(before) == [(1, "spare_children", "call")]
+    before = newest()
+    configured.write("allow_development = true\nmax_crashes_per_minute = 7\n")
+    wait_until(lambda: len(told(before)) >= 5, "the file's change is not told")
+    assert told(before) == [
+        (1, "max_crashes_per_minute,allow_development", "file"),
+        *((2 + place, level, "updated") for place, level in enumerate(levels)),
+        (5, "development", "pending"),
+    ]
+
+
+def test_every_key_that_concerns_levels_exists() -> None:
+    paths = [key.path for key in all_keys(ServerConfig)]
+    for name in concerned():
+        assert any(path == name or path.startswith(f"{name}.") for path in paths), name
 
 
 def test_what_runs_keeps_what_it_may_reach(configured: Configured) -> None:

@@ -322,7 +322,7 @@ type WatchConfigResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The version in force.
 	Version uint64 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
-	// All that is watched in the first message, then the entries that are not as they were in the message before.
+	// All that is watched in the first message, then the entries that have changed since the message before.
 	Entries []*ConfigEntry `protobuf:"bytes,2,rep,name=entries,proto3" json:"entries,omitempty"`
 	// When this was so.
 	Time *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`

@@ -39,7 +39,8 @@ type ConfigServiceClient interface {
 	GetConfig(ctx context.Context, in *GetConfigRequest, opts ...grpc.CallOption) (*GetConfigResponse, error)
 	// Sets and resets some keys, all or none of them. What runs keeps what it started with.
 	UpdateConfig(ctx context.Context, in *UpdateConfigRequest, opts ...grpc.CallOption) (*UpdateConfigResponse, error)
-	// Sends the configuration, then every change of it, whoever made it.
+	// Sends the configuration, then every change of it, whoever made it. At most 500 calls of one principal and 1,000 in all
+	// at once; more are RESOURCE_EXHAUSTED.
 	WatchConfig(ctx context.Context, in *WatchConfigRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchConfigResponse], error)
 	// Lists what was changed by calls, newest first.
 	ListConfigRevisions(ctx context.Context, in *ListConfigRevisionsRequest, opts ...grpc.CallOption) (*ListConfigRevisionsResponse, error)
@@ -127,7 +128,8 @@ type ConfigServiceServer interface {
 	GetConfig(context.Context, *GetConfigRequest) (*GetConfigResponse, error)
 	// Sets and resets some keys, all or none of them. What runs keeps what it started with.
 	UpdateConfig(context.Context, *UpdateConfigRequest) (*UpdateConfigResponse, error)
-	// Sends the configuration, then every change of it, whoever made it.
+	// Sends the configuration, then every change of it, whoever made it. At most 500 calls of one principal and 1,000 in all
+	// at once; more are RESOURCE_EXHAUSTED.
 	WatchConfig(*WatchConfigRequest, grpc.ServerStreamingServer[WatchConfigResponse]) error
 	// Lists what was changed by calls, newest first.
 	ListConfigRevisions(context.Context, *ListConfigRevisionsRequest) (*ListConfigRevisionsResponse, error)

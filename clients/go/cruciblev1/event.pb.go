@@ -1273,12 +1273,13 @@ func (x *SecurityViolation) GetSecurityLevel() SecurityLevel {
 	return SecurityLevel_SECURITY_LEVEL_UNSPECIFIED
 }
 
-// A security policy changed.
+// A security policy changed. It comes right after the `configuration_changed` that it follows from.
 type PolicyChanged struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The policy.
+	// The policy: a security level, `safe`, `production` or `development`.
 	PolicyId string `protobuf:"bytes,1,opt,name=policy_id,json=policyId,proto3" json:"policy_id,omitempty"`
-	// What became of it, such as `activated` or `updated`.
+	// What became of it: `updated` from now on, `pending` until the next start, `activated` or `deactivated` as the level of
+	// requests that name none.
 	Change        string `protobuf:"bytes,2,opt,name=change,proto3" json:"change,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

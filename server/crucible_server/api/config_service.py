@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import grpc
+from google.protobuf.message import Message
 
 from crucible.v1 import config_pb2
 from crucible.v1 import config_service_pb2 as pb
@@ -66,14 +67,9 @@ class ConfigService:
         )
         return pb.UpdateConfigResponse(config=self._config(), changes=map(entries.key_change, changes))
 
-    async def _watch(self, request: pb.WatchConfigRequest, context: Context) -> AsyncIterator[pb.WatchConfigResponse]:
-        handlers.operator(context)
-        async for version, file_problem, revision_problem, fresh in self._configuration.watch(request.keys):
-            response = pb.WatchConfigResponse(
-                version=version, entries=fresh, file_problem=file_problem, revision_problem=revision_problem
-            )
-            response.time.GetCurrentTime()
-            yield response
+    async def _watch(self, request: pb.WatchConfigRequest, context: Context) -> AsyncIterator[Message]:
+        async for news in self._configuration.watch(handlers.operator(context), request.keys):
+            yield news  # type: ignore[misc]  # encoded already
 
     async def _list(self, request: pb.ListConfigRevisionsRequest, context: Context) -> pb.ListConfigRevisionsResponse:
         handlers.operator(context)

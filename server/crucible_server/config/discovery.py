@@ -5,7 +5,8 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from .keys import redacted
-from .quantities import Count, Seconds
+from .problems import at_key
+from .quantities import Count, Entries, Seconds
 
 
 class DiscoveryConfig(BaseModel):
@@ -13,7 +14,7 @@ class DiscoveryConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
-    endpoints: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = Field(default=(), max_length=1000)
     """`HOST:PORT` of other servers of Crucible at whose registries this one makes itself known too."""
     refresh_interval: Seconds = 10.0
     """How often it renews that, here and there."""
@@ -39,7 +40,7 @@ class DiscoveryConfig(BaseModel):
     @model_validator(mode="after")
     def _check_refresh(self) -> DiscoveryConfig:
         if self.refresh_interval >= self.lease:
-            raise ValueError("expected `refresh_interval` to be shorter than `lease`, a third of it is usual")
+            raise at_key("refresh_interval", "expected a time shorter than `lease`, a third of it is usual")
         return self
 
 
@@ -48,7 +49,7 @@ class HealthCheckConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
-    allow: tuple[str, ...] = ()
+    allow: Entries = ()
     """What may be asked: entries like those of `engine.http.allow`, http for `grpc://` and https for `grpcs://` too. A
     service with any other `health_check_url` is refused."""
     interval: Seconds = Field(default=5.0, le=3600)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, field_validator
 
-from .quantities import Bytes, Seconds
+from .quantities import Bytes, Entries, Seconds
 
 _MIB = 1024 * 1024
 
@@ -16,7 +16,7 @@ class HttpConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
-    allow: tuple[str, ...] = ()
+    allow: Entries = ()
     """`SCHEME://HOST[:PORT]`; the host may start with `*.` for all names below it. Loopback and private addresses are
     reached only by an entry that names host and port."""
     timeout: Seconds = 30.0

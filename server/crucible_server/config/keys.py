@@ -24,6 +24,7 @@ HIDDEN = "**********"
 _USER_INFO = re.compile(r"(?<=://)([^/@\s:]*):[^/@\s]*@")
 # To its last `@`: a password may hold anything.
 _ANY_USER = re.compile(r"(?<=://).*@", re.DOTALL)
+_MOST_TOLD = 20
 _QUERY = re.compile(r"(://[^?#]*)[?#].*", re.DOTALL)
 
 
@@ -147,7 +148,8 @@ def redacted(value: Any) -> Any:
         case Mapping():
             return {name: redacted(item) for name, item in value.items()}
         case list() | tuple():
-            return [redacted(item) for item in value]
+            # Of long ones only the beginning is told.
+            return [redacted(item) for item in value[:_MOST_TOLD]]
         case BaseModel():
             return redacted(shown(value))
     return value

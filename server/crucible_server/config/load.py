@@ -164,7 +164,7 @@ class Layers:
     def problems_of(self, error: ValidationError, tree: Mapping[str, Any], version: int = 0) -> list[Problem]:
         """What the validation says, with where each value came from."""
         found = []
-        for entry in error.errors(include_url=False):
+        for entry in (problems.placed(dict(each)) for each in error.errors(include_url=False)):
             # Defaults made from another value say only that this one, reported already, is not valid.
             if entry["type"] == "default_factory_not_called":
                 continue
@@ -175,7 +175,7 @@ class Layers:
             if where.layer is Layer.SERVICE:
                 name = "set by ConfigService"
             line = self._file.line(parts) if where.layer is Layer.FILE else None
-            found.append(problems.of_entry(ServerConfig, dict(entry), name, line))
+            found.append(problems.of_entry(ServerConfig, entry, name, line))
         return found
 
     def _origin(self, parts: tuple[str, ...], tree: Mapping[str, Any], version: int) -> Origin:

@@ -34,6 +34,7 @@ from .events import EventsConfig
 from .files import FilesConfig
 from .http import HttpConfig
 from .isolation import IsolationConfig, check_layers
+from .problems import at_key
 from .quantities import MAX_COUNT, Bytes, Count, Seconds
 from .telemetry import TelemetryConfig
 
@@ -291,15 +292,19 @@ class ServerConfig(BaseSettings):
     @classmethod
     def _keep_apart(cls, value: ScriptEngineConfig, info: ValidationInfo) -> ScriptEngineConfig:
         own = {name: info.data[name] for name in ("data_dir", "unit_key_file", "vm_path") if name in info.data}
-        value.files.require_apart(**own)
+        try:
+            value.files.require_apart(**own)
+        except ValueError as error:
+            raise at_key("files.roots", str(error)) from None
         return value
 
     @field_validator("engine")
     @classmethod
     def _check_level(cls, value: ScriptEngineConfig, info: ValidationInfo) -> ScriptEngineConfig:
         if value.security_level == "development" and not info.data.get("allow_development"):
-            raise ValueError(
-                'security_level: expected "safe" or "production"; "development" needs `allow_development = true` too'
+            raise at_key(
+                "security_level",
+                'expected "safe" or "production"; "development" needs `allow_development = true` too',
             )
         return value
 

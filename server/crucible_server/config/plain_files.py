@@ -17,10 +17,13 @@ def read_plain(path: Path, most: int) -> bytes:
     Opening a pipe would wait for whoever writes to it, and reading a device might never end.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    with open(descriptor, "rb") as stream:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise NoPlainFileError(0, "expected a regular file, got a pipe, a folder, a device or the like")
-        content = stream.read(most + 1)
+        with open(descriptor, "rb", closefd=False) as stream:
+            content = stream.read(most + 1)
+    finally:
+        os.close(descriptor)
     if len(content) > most:
         raise NoPlainFileError(0, f"expected at most {most:,} bytes, got more")
     return content

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic_core import PydanticCustomError
 
 from .keys import Kind, holds_secret, redacted, shape
 
+_AT_KEY = "at_key"
 _NOT_SHOWN = "a value that is not shown"
 _MAX_GOT = 200
 
@@ -53,6 +55,22 @@ class ConfigError(Exception):
     def problems(self) -> tuple[str, ...]:
         """Each in one line: the key, what was expected and what came."""
         return tuple(map(str, self.found))
+
+
+def at_key(key: str, message: str) -> PydanticCustomError:
+    """For validators of a section: what is wrong with one key below it, such as `files.roots`."""
+    return PydanticCustomError(_AT_KEY, "{said}", {"said": message, "key": key})
+
+
+def placed(entry: dict[str, Any]) -> dict[str, Any]:
+    """An error of the validation at the key that is at fault, when a validator of the section named one."""
+    if entry["type"] != _AT_KEY:
+        return entry
+    value = entry["input"]
+    parts = entry["ctx"]["key"].split(".")
+    for part in parts:
+        value = value.get(part) if isinstance(value, Mapping) else getattr(value, part, None)
+    return entry | {"loc": (*entry["loc"], *parts), "input": value}
 
 
 def of_entry(model: type[BaseModel], entry: dict[str, Any], origin: str, line: int | None) -> Problem:

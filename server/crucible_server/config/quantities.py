@@ -19,6 +19,8 @@ MAX_COUNT = 2**53
 """The largest number of anything: exact in every language, and as a sum or product still within what is stored."""
 MAX_BYTES = 2**53
 """The largest size: 8 PiB."""
+MAX_ENTRIES = 10_000
+"""The most entries of a list."""
 MIN_SECONDS, MAX_SECONDS = 0.001, 100 * 365 * 86400.0
 """The shortest and the longest duration: a time so far ahead can still be kept in nanoseconds."""
 _MAX_TEXT = 64
@@ -70,6 +72,9 @@ Seconds = Annotated[
 
 Count = Annotated[int, Field(gt=0, le=MAX_COUNT)]
 """A number of things above zero."""
+
+Entries = Annotated[tuple[str, ...], Field(max_length=MAX_ENTRIES)]
+"""A list of texts, at most 10,000."""
 
 Bytes = Annotated[
     ByteSize,

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from .addresses import check_address
-from .quantities import Seconds
+from .quantities import Entries, Seconds
 
 _HEADER = re.compile(r"[a-z0-9_.-]{1,128}")
 _ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,127}")
@@ -45,7 +45,7 @@ class TelemetryConfig(BaseModel):
     """Whether others than this machine may read the page below, which has neither TLS nor authentication."""
     metrics_listen: str = ""
     """`HOST:PORT` of the page that Prometheus reads, under `/metrics`; port 0 takes a free one."""
-    propagate_to: tuple[str, ...] = ()
+    propagate_to: Entries = ()
     """Origins, `SCHEME://HOST[:PORT]` as in `engine.http.allow`, whose requests by scripts carry `traceparent`."""
 
     @property

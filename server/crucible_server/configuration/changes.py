@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from crucible_server.config import Effect, Key, ServerConfig, all_keys, shown, value_at
 
+_MAX_TEXT = 500
+
 Cause = Literal["file", "call", "revert"]
 
 
@@ -28,7 +30,12 @@ class KeyChange:
         note = " (at the next start)" if self.needs_restart else ""
         if self.key.is_secret:
             return f"{self.key.path}: another secret{note}"
-        return f"{self.key.path}: {self.old!r} -> {self.new!r}{note}"
+        return f"{self.key.path}: {_short(self.old)} -> {_short(self.new)}{note}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}..."
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,9 @@ from crucible_server.configuration import entries
 from crucible_server.configuration.changes import Cause, ConfigurationChange, ConfigurationSink, KeyChange, differences
 from crucible_server.configuration.refusals import behind, check_keys, not_valid, stale, unknown_revision
 from crucible_server.configuration.watched import WatchedFiles
+from crucible_server.configuration.watches import EncodedNews, View, Watches
 from crucible_server.errors import ErrorKind, ServiceError, invalid, unavailable
+from crucible_server.policy.principals import Caller
 from crucible_server.store import EventDraft, Store, StoreError, StoreErrorKind
 from crucible_server.store.configurations import ConfigRevisionRecord
 
@@ -55,11 +57,11 @@ class Configuration:
         self._latest = Overlay()
         self._target: Loaded | None = None
         self._lock = asyncio.Lock()
-        self._changed = asyncio.Event()
+        self._watches = Watches(self._view)
         self._files = WatchedFiles([] if self._sources.file is None else [self._sources.file])
         self._store: Store | None = None
         self._task: asyncio.Task[None] | None = None
-        self._is_closed = self._reads_again = False
+        self._reads_again = False
         self.config = config
         """What is in force."""
         self.file_problem = ""
@@ -111,8 +113,7 @@ class Configuration:
 
     async def stop(self) -> None:
         """Looks no more, and ends whoever watches."""
-        self._is_closed = True
-        self._wake()
+        self._watches.close()
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -130,11 +131,11 @@ class Configuration:
             except ConfigError as error:
                 self.file_problem = str(error)
                 log.error("configuration_refused", file=str(self._sources.file), problems=list(error.problems))
-                self._wake()
+                self._watches.change()
                 return
             if self.file_problem:
                 self.file_problem = ""
-                self._wake()
+                self._watches.change()
             if not changes:
                 log.info("configuration_unchanged", file=str(self._sources.file))
 
@@ -143,18 +144,22 @@ class Configuration:
         is_behind = bool(self.revision_problem)
         overlay = self._latest if is_behind else self._overlay
         try:
-            target = await asyncio.to_thread(load, self._sources, overlay)
-            changes = self._take(target, "file", "", overlay)
+            target, after = await asyncio.to_thread(self._load, overlay)
         except ConfigError:
             if not is_behind:
                 raise
             # It does not help against what is not in force; it still counts beside what is.
-            target = await asyncio.to_thread(load, self._sources, self._overlay)
-            changes = self._take(target, "file", "", self._overlay)
+            overlay = self._overlay
+            target, after = await asyncio.to_thread(self._load, overlay)
+        changes = self._take(target, after, "file", "", overlay)
         # Another file may have been named by now.
         if target.watched != self._files.files:
             self._files.take(target.watched)
         return changes
+
+    def _load(self, overlay: Overlay) -> tuple[Loaded, ServerConfig]:
+        target = load(self._sources, overlay)
+        return target, self._after(target)
 
     async def update(
         self,
@@ -215,7 +220,8 @@ class Configuration:
                 await self._catch_up()
                 if expected is not None and expected != self._latest.version:
                     raise stale(expected, self._latest.version)
-                overlay, target, changes = self._plan(next_overlay())
+                # Long lists take their time to be read.
+                overlay, target, after, changes = await asyncio.to_thread(self._plan, next_overlay())
                 if validate_only or overlay.values == self._latest.values:
                     return changes
                 cause: Cause = "call" if reverted_to is None else "revert"
@@ -238,11 +244,11 @@ class Configuration:
                         raise
                     continue
                 self._latest = overlay
-                self._take(target, cause, principal, overlay)
+                self._take(target, after, cause, principal, overlay)
                 return changes
         raise unavailable("another server changes the configuration all the time; try again")
 
-    def _plan(self, values: Mapping[str, Any]) -> tuple[Overlay, Loaded, tuple[KeyChange, ...]]:
+    def _plan(self, values: Mapping[str, Any]) -> tuple[Overlay, Loaded, ServerConfig, tuple[KeyChange, ...]]:
         version = self._latest.version + 1
         try:
             target = self.target.with_overlay(Overlay(values, version))
@@ -255,7 +261,7 @@ class Configuration:
         keys = {key.path: key for key in all_keys(ServerConfig)}
         normal = {name: shown(value_at(target.config, keys[name])) for name in values}
         overlay = Overlay(normal, version)
-        return overlay, target, (*self._changes(target, after), *self._taken_back(overlay, target))
+        return overlay, target, after, (*self._changes(target, after), *self._taken_back(overlay, target))
 
     def _after(self, target: Loaded) -> ServerConfig:
         """What would hold now. Raises ConfigError when that, or what holds from the next start, cannot be."""
@@ -282,9 +288,10 @@ class Configuration:
             if key.path in self._latest.values and key.path not in overlay.values:
                 yield KeyChange(key, self._latest.values[key.path], shown(value_at(target.config, key)))
 
-    def _take(self, target: Loaded, cause: Cause, principal: str, overlay: Overlay) -> tuple[KeyChange, ...]:
-        """Puts a configuration in force. Raises ConfigError, with nothing changed."""
-        after = self._after(target)
+    def _take(
+        self, target: Loaded, after: ServerConfig, cause: Cause, principal: str, overlay: Overlay
+    ) -> tuple[KeyChange, ...]:
+        """Puts a configuration in force: `after` is what holds of `target` without a restart."""
         changes = self._changes(target, after)
         self._target, self.config, self._overlay = target, after, overlay
         if overlay is self._latest:
@@ -297,7 +304,7 @@ class Configuration:
             except Exception:
                 # The others still have to hear of what is stored and told as being in force.
                 log.exception("configuration_not_applied")
-        self._wake()
+        self._watches.change()
         if changes:
             log.info(
                 "configuration_changed",
@@ -319,12 +326,14 @@ class Configuration:
         self._latest, self._leaves_aside = _overlay(latest), False
         overlay = self._latest
         try:
-            cause: Cause = "call" if latest.reverted_to is None else "revert"
-            self._take(self.target.with_overlay(overlay), cause, latest.principal, overlay)
+            target = await asyncio.to_thread(self.target.with_overlay, overlay)
+            after = await asyncio.to_thread(self._after, target)
         except ConfigError as error:
             self.revision_problem = f"version {latest.version} does not fit this server: {error}"
             log.error("configuration_refused", version=latest.version, problems=list(error.problems))
-            self._wake()
+            self._watches.change()
+            return
+        self._take(target, after, "call" if latest.reverted_to is None else "revert", latest.principal, overlay)
 
     async def _run(self) -> None:
         while True:
@@ -346,36 +355,17 @@ class Configuration:
         """The keys, or those below the sections that are named. Raises ServiceError (VALIDATION_ERROR)."""
         return [entries.entry(key, self.config, self.target) for key in _selected(wanted)]
 
-    async def watch(
-        self, wanted: Sequence[str] = ()
-    ) -> AsyncIterator[tuple[int, str, str, Iterable[config_pb2.ConfigEntry]]]:
-        """Version, both problems and entries: all of them, then at every change those that are not as before.
+    def watch(self, caller: Caller, wanted: Sequence[str] = ()) -> AsyncIterator[EncodedNews]:
+        """What is so, then at every change what has changed. Raises ServiceError: VALIDATION_ERROR, and as `follow`."""
+        return self._watches.follow(caller, frozenset(key.path for key in _selected(wanted)))
 
-        Raises ServiceError (UNAVAILABLE) when the server stops.
-        """
-        keys = _selected(wanted)
-        told: dict[str, config_pb2.ConfigEntry] | None = None
-        last = (0, "", "")
-        while True:
-            if self._is_closed:
-                raise unavailable("the server is shutting down; watch again")
-            changed = self._changed
-            now = {key.path: entries.entry(key, self.config, self.target) for key in keys}
-            fresh = [entry for path, entry in now.items() if told is None or told[path] != entry]
-            state = (self.version, self.file_problem, self.revision_problem)
-            if told is None or fresh or state != last:
-                yield *state, fresh
-            told, last = now, state
-            await changed.wait()
+    def _view(self) -> View:
+        return View(self.version, self.file_problem, self.revision_problem, self.entries())
 
     async def revisions(self, before: int, count: int) -> Sequence[ConfigRevisionRecord]:
         """What calls have changed, newest first, below a version. Raises StoreError."""
         assert self._store is not None
         return await self._store.list_config_revisions(before, count)
-
-    def _wake(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
 
 
 def _selected(wanted: Sequence[str]) -> list[Key]:

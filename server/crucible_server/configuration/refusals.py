@@ -10,23 +10,25 @@ from crucible_server.config.problems import nearest_key
 from crucible_server.errors import ErrorKind, FieldViolation, ServiceError
 from crucible_server.store.configurations import KEPT_REVISIONS
 
+MAX_NAMES = 500
+"""Keys that one call may name, several times as many as there are."""
+MAX_NAME = 200
+"""Characters of a name that is no key for which another is looked for."""
+
 
 def check_keys(names: Sequence[str], *, is_set: Collection[str] = (), reads: bool = False) -> None:
     """Raises ServiceError unless all are keys that calls may set; with `reads`, unless all are keys or sections.
 
     One that is set already may always be taken back: `is_set`.
     """
+    if len(names) > MAX_NAMES:
+        raise _refused([FieldViolation("keys", f"expected at most {MAX_NAMES} keys in a call, got {len(names)}")])
     keys = {key.path: key for key in all_keys(ServerConfig)}
     unknown = [name for name in names if name not in keys and name not in is_set]
     if reads:
         unknown = [name for name in unknown if not any(path.startswith(f"{name}.") for path in keys)]
     if unknown:
-        raise _refused(
-            [
-                FieldViolation(name, f"there is no such key{nearest_key(ServerConfig, name.split('.'))[0]}")
-                for name in unknown
-            ]
-        )
+        raise _refused([FieldViolation(name[:MAX_NAME], f"there is no such key{_nearest(name)}") for name in unknown])
     if reads:
         return
     local = [name for name in names if name in keys and keys[name].effect is Effect.LOCAL]
@@ -38,6 +40,10 @@ def check_keys(names: Sequence[str], *, is_set: Collection[str] = (), reads: boo
     if len(set(names)) != len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
         raise _refused([FieldViolation(name, "expected a key once, got it twice") for name in twice])
+
+
+def _nearest(name: str) -> str:
+    return nearest_key(ServerConfig, name.split("."))[0] if len(name) <= MAX_NAME else ""
 
 
 def not_valid(error: ConfigError, values: Mapping[str, Any]) -> ServiceError:

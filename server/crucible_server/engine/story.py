@@ -8,6 +8,7 @@ from crucible_server.engine.cache import CompiledUnit
 from crucible_server.engine.job import Kind
 from crucible_server.engine.results import State, state_of
 from crucible_server.events.journal import EventSink
+from crucible_server.policy.changes import policy_changes
 from crucible_server.policy.grants import Grant
 from crucible_server.policy.principals import Caller
 from crucible_server.store import EventDraft, ExecutionRecord
@@ -93,15 +94,16 @@ def refused(sink: EventSink, caller: Caller, level: int, message: str) -> EventD
     return _violation(sink, caller, "request", message, level)
 
 
-def configured(sink: EventSink, change: ConfigurationChange) -> EventDraft:
-    """Another configuration is in force, or will be at the next start."""
+def configured(sink: EventSink, change: ConfigurationChange) -> list[EventDraft]:
+    """Another configuration is in force, or will be at the next start; and what levels permit by it."""
     kind = event_pb2.ConfigurationChanged(
         version=change.version,
         keys=[each.key.path for each in change.keys],
         origin=change.cause,
         restart_keys=[each.key.path for each in change.keys if each.needs_restart],
     )
-    return sink.draft(kind, principal=change.principal)
+    policies = [event_pb2.PolicyChanged(policy_id=level, change=what) for level, what in policy_changes(change.keys)]
+    return [sink.draft(each, principal=change.principal) for each in (kind, *policies)]
 
 
 def status_changed(sink: EventSink, service_id: str, previous: Status, status: Status, message: str) -> EventDraft:

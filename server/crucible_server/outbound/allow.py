@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import httpx
 
@@ -65,6 +66,7 @@ class AllowedOrigin:
         return self.has_port and not self.is_wildcard
 
 
+@lru_cache(maxsize=32_768)
 def parse_entry(text: str) -> AllowedOrigin:
     """Reads `SCHEME://HOST[:PORT]`. Raises ValueError that says what was expected."""
     match = _ENTRY.fullmatch(text.strip())

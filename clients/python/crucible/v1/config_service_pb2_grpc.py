@@ -87,7 +87,8 @@ class ConfigServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchConfig(self, request, context):
-        """Sends the configuration, then every change of it, whoever made it.
+        """Sends the configuration, then every change of it, whoever made it. At most 500 calls of one principal and 1,000 in all
+        at once; more are RESOURCE_EXHAUSTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

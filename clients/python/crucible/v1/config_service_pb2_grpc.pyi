@@ -42,7 +42,9 @@ class ConfigServiceStub:
     UpdateConfig: _grpc.UnaryUnaryMultiCallable[_config_service_pb2.UpdateConfigRequest, _config_service_pb2.UpdateConfigResponse]
     """Sets and resets some keys, all or none of them. What runs keeps what it started with."""
     WatchConfig: _grpc.UnaryStreamMultiCallable[_config_service_pb2.WatchConfigRequest, _config_service_pb2.WatchConfigResponse]
-    """Sends the configuration, then every change of it, whoever made it."""
+    """Sends the configuration, then every change of it, whoever made it. At most 500 calls of one principal and 1,000 in all
+    at once; more are RESOURCE_EXHAUSTED.
+    """
     ListConfigRevisions: _grpc.UnaryUnaryMultiCallable[_config_service_pb2.ListConfigRevisionsRequest, _config_service_pb2.ListConfigRevisionsResponse]
     """Lists what was changed by calls, newest first."""
     RevertConfig: _grpc.UnaryUnaryMultiCallable[_config_service_pb2.RevertConfigRequest, _config_service_pb2.RevertConfigResponse]
@@ -62,7 +64,9 @@ class ConfigServiceAsyncStub(ConfigServiceStub):
     UpdateConfig: _aio.UnaryUnaryMultiCallable[_config_service_pb2.UpdateConfigRequest, _config_service_pb2.UpdateConfigResponse]  # type: ignore[assignment]
     """Sets and resets some keys, all or none of them. What runs keeps what it started with."""
     WatchConfig: _aio.UnaryStreamMultiCallable[_config_service_pb2.WatchConfigRequest, _config_service_pb2.WatchConfigResponse]  # type: ignore[assignment]
-    """Sends the configuration, then every change of it, whoever made it."""
+    """Sends the configuration, then every change of it, whoever made it. At most 500 calls of one principal and 1,000 in all
+    at once; more are RESOURCE_EXHAUSTED.
+    """
     ListConfigRevisions: _aio.UnaryUnaryMultiCallable[_config_service_pb2.ListConfigRevisionsRequest, _config_service_pb2.ListConfigRevisionsResponse]  # type: ignore[assignment]
     """Lists what was changed by calls, newest first."""
     RevertConfig: _aio.UnaryUnaryMultiCallable[_config_service_pb2.RevertConfigRequest, _config_service_pb2.RevertConfigResponse]  # type: ignore[assignment]
@@ -97,7 +101,9 @@ class ConfigServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _config_service_pb2.WatchConfigRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_config_service_pb2.WatchConfigResponse], _abc.AsyncIterator[_config_service_pb2.WatchConfigResponse]]:
-        """Sends the configuration, then every change of it, whoever made it."""
+        """Sends the configuration, then every change of it, whoever made it. At most 500 calls of one principal and 1,000 in all
+        at once; more are RESOURCE_EXHAUSTED.
+        """
 
     @_abc_1.abstractmethod
     def ListConfigRevisions(

@@ -187,7 +187,7 @@ export type WatchConfigResponse = Message<"crucible.v1.WatchConfigResponse"> & {
   version: bigint;
 
   /**
-   * All that is watched in the first message, then the entries that are not as they were in the message before.
+   * All that is watched in the first message, then the entries that have changed since the message before.
    *
    * @generated from field: repeated crucible.v1.ConfigEntry entries = 2;
    */
@@ -371,7 +371,8 @@ export const ConfigService: GenService<{
     output: typeof UpdateConfigResponseSchema;
   },
   /**
-   * Sends the configuration, then every change of it, whoever made it.
+   * Sends the configuration, then every change of it, whoever made it. At most 500 calls of one principal and 1,000 in all
+   * at once; more are RESOURCE_EXHAUSTED.
    *
    * @generated from rpc crucible.v1.ConfigService.WatchConfig
    */

@@ -722,20 +722,21 @@ export const SecurityViolationSchema: GenMessage<SecurityViolation> = /*@__PURE_
   messageDesc(file_crucible_v1_event, 12);
 
 /**
- * A security policy changed.
+ * A security policy changed. It comes right after the `configuration_changed` that it follows from.
  *
  * @generated from message crucible.v1.PolicyChanged
  */
 export type PolicyChanged = Message<"crucible.v1.PolicyChanged"> & {
   /**
-   * The policy.
+   * The policy: a security level, `safe`, `production` or `development`.
    *
    * @generated from field: string policy_id = 1;
    */
   policyId: string;
 
   /**
-   * What became of it, such as `activated` or `updated`.
+   * What became of it: `updated` from now on, `pending` until the next start, `activated` or `deactivated` as the level of
+   * requests that name none.
    *
    * @generated from field: string change = 2;
    */
