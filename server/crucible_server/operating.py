@@ -43,6 +43,7 @@ class OperatingSide:
         self._config = config
         self._engine = engine
         self._store = store
+        self._configuration = configuration
         self._feed = Feed(store)
         self._subscriptions = Subscriptions(self._feed, config.events)
         self._retention = EventRetention(store, config.events)
@@ -99,6 +100,36 @@ class OperatingSide:
         if self._membership is not None:
             with contextlib.suppress(StoreError):
                 await self._membership.set_status(status, f"the server is {status_word(status)}")
+
+    @property
+    def events_seen(self) -> int:
+        """Events that were stored since the start."""
+        return self._feed.seen
+
+    @property
+    def subscriptions_open(self) -> int:
+        """Subscriptions at this server."""
+        return len(self._subscriptions)
+
+    @property
+    def subscription_lag(self) -> int:
+        """Events that the slowest subscription has still to look at."""
+        return self._subscriptions.lag
+
+    @property
+    def services(self) -> dict[int, int]:
+        """How many services there are of each status."""
+        return self._registry.counts
+
+    @property
+    def configuration_version(self) -> int:
+        """The version in force."""
+        return self._configuration.version
+
+    @property
+    def store_reconnects(self) -> int:
+        """Connections to the database that were lost."""
+        return self._store.reconnects
 
     async def leave(self) -> None:
         """Takes the server back, and ends the calls of those who follow and watch."""

@@ -60,6 +60,9 @@ class Registry:
         self._allow = allow
         self._watching = Watching(store.list_services)
         self._expiring: asyncio.Task[None] | None = None
+        self.counts: dict[int, int] = {}
+        """How many services there are of each status, of all tenants, as of a moment ago."""
+        self._is_counted = False
         self.on_change: Callable[[], None] = lambda: None
         """Told when a service came, went or changed."""
 
@@ -196,6 +199,7 @@ class Registry:
 
     def changed(self) -> None:
         """Has those who watch look again."""
+        self._is_counted = False
         self._watching.changed()
         self.on_change()
 
@@ -211,6 +215,9 @@ class Registry:
                     log.info("service_expired", service_id=record.service_id, service_type=record.service_type)
                 if gone:
                     self.changed()
+                if not self._is_counted:
+                    self._is_counted = True
+                    self.counts = await self._store.count_services()
             except StoreError as error:
                 log.warning("services_not_expired", reason=error.message)
             except Exception:
