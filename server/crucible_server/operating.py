@@ -42,6 +42,7 @@ class OperatingSide:
     ) -> None:
         self._config = config
         self._engine = engine
+        self._monitor = monitor
         self._store = store
         self._configuration = configuration
         self._feed = Feed(store)
@@ -76,6 +77,7 @@ class OperatingSide:
         remotes = {each: GrpcRegistry(each) for each in self._config.engine.discovery.endpoints}
         self._membership = Membership(self._registry, self._config.engine.discovery, self._info(address), remotes)
         await self._membership.start()
+        await self._note_status(self._monitor.current.status)
 
     def apply(self, config: ServerConfig) -> None:
         """Takes up how services are checked from now on."""

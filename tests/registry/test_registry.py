@@ -396,6 +396,52 @@ def test_a_server_that_listens_everywhere_is_known_by_the_name_of_its_machine(tm
             assert own.health_check_url.startswith(f"grpc://{own.endpoint}/")
 
 
+def test_a_service_that_is_not_checked_says_itself_how_it_is(client: crucible.Client) -> None:
+    name = uuid.uuid4().hex
+    client.register_service(name, name, "10.0.0.5:80")
+    beat = pb.HeartbeatRequest(service_id=name, status="SERVICE_STATUS_DEGRADED", status_message="short of disk")
+    with client.subscribe("health_status_changed") as told, client.watch_services(name) as watch:
+        changes = iter(watch)
+        assert next(changes).services[0].status == "HEALTHY"
+        client.registry_stub.Heartbeat(beat)
+        (service,) = next(changes).services
+        assert (service.status, service.status_message) == ("DEGRADED", "short of disk")
+        detail = next(event.detail for event in told if name in str(event.detail))
+        assert isinstance(detail, event_pb2.HealthStatusChanged)
+        assert (detail.previous_status, detail.status) == (1, 2)
+    # One that says nothing of it is as it was.
+    client.heartbeat(name)
+    assert next(client.services(name)).status == "DEGRADED"
+    for wrong in ({"status": 77}, {"status": 1, "status_message": "x" * 501}):
+        with pytest.raises(grpc.RpcError) as raised:
+            client.registry_stub.Heartbeat(pb.HeartbeatRequest(service_id=name, **wrong))
+        error: Any = raised.value
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    client.unregister_service(name)
+
+
+def test_others_know_that_a_server_is_not_well(tmp_path: Path) -> None:
+    config = tmp_path / "member.toml"
+    config.write_text("", "utf-8")
+    with RunningServer(tmp_path / "hub") as hub, crucible.Client(hub.address) as client:
+        settings = {
+            "CRUCIBLE_ENGINE__DISCOVERY__ENDPOINTS": f'["{hub.address}"]',
+            "CRUCIBLE_ENGINE__DISCOVERY__REFRESH": "25s",
+        }
+        with RunningServer(tmp_path / "member", settings, words=("--config", str(config))) as member:
+            until(client, "ScriptEngine", ["HEALTHY", "HEALTHY"])
+            # What the file says now is not valid: the server goes on, degraded.
+            config.write_text("unknown_key = 1", "utf-8")
+            end = time.monotonic() + PATIENCE
+            while {each.endpoint: each.status for each in client.services("ScriptEngine")}[
+                member.address
+            ] != "DEGRADED":
+                assert time.monotonic() < end
+                time.sleep(0.1)
+            config.write_text("", "utf-8")
+            until(client, "ScriptEngine", ["HEALTHY", "HEALTHY"])
+
+
 def test_a_server_makes_itself_known_at_others_and_takes_it_back(tmp_path: Path) -> None:
     with RunningServer(tmp_path / "hub") as hub, crucible.Client(hub.address) as client:
         settings = {

@@ -121,7 +121,8 @@ type RegisteredService struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What it told of itself.
 	Info *ServiceInfo `protobuf:"bytes,1,opt,name=info,proto3" json:"info,omitempty"`
-	// How it is, as far as was found out: STARTING until its first health check, HEALTHY when it has none.
+	// How it is, as far as was found out: STARTING until its first health check; without one HEALTHY, or what its
+	// heartbeats say.
 	Status ServiceStatus `protobuf:"varint,2,opt,name=status,proto3,enum=crucible.v1.ServiceStatus" json:"status,omitempty"`
 	// In one sentence.
 	StatusMessage string `protobuf:"bytes,3,opt,name=status_message,json=statusMessage,proto3" json:"status_message,omitempty"`

@@ -88,7 +88,8 @@ export type RegisteredService = Message<"crucible.v1.RegisteredService"> & {
   info?: ServiceInfo | undefined;
 
   /**
-   * How it is, as far as was found out: STARTING until its first health check, HEALTHY when it has none.
+   * How it is, as far as was found out: STARTING until its first health check; without one HEALTHY, or what its
+   * heartbeats say.
    *
    * @generated from field: crucible.v1.ServiceStatus status = 2;
    */
