@@ -314,6 +314,10 @@ def test_a_redirect_leads_nowhere_and_a_name_only_where_it_is_allowed_to(tmp_pat
         ({"endpoint": "10.0.0.5:65536"}, "HOST:PORT"),
         ({"endpoint": "host:80\nx"}, "HOST:PORT"),
         ({"endpoint": "http://u:p@host/"}, "HOST:PORT"),
+        ({"endpoint": "javascript://alert(1)"}, "HOST:PORT"),
+        ({"endpoint": "file:///etc/passwd"}, "HOST:PORT"),
+        ({"endpoint": "dns:javascript:alert(1)"}, "HOST:PORT"),
+        ({"endpoint": "unix:/tmp/socket"}, "HOST:PORT"),
         ({"endpoint": "x" * 600 + ":80"}, "HOST:PORT"),
         ({"health_check_url": "ftp://host/"}, "service.health_check_url"),
         ({"health_check_url": "http://"}, "service.health_check_url"),
@@ -335,6 +339,39 @@ def test_what_does_not_fit_is_refused(client: crucible.Client, changes: dict[str
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert said in error.details()
     assert list(client.services("Bad")) == []
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "10.0.0.5:80",
+        "[::1]:80",
+        "https://example.com/api",
+        "http://example.com",
+        "grpc://example.com:50051",
+        "grpcs://example.com",
+        "dns:///example.com:50051",
+        "dns://8.8.8.8/example.com:50051",
+        "dns:example.com",
+        "ipv4:10.0.0.5:50051",
+        "ipv6:[2001:db8::1]:50051",
+    ],
+)
+def test_a_service_is_reached_by_what_clients_dial(client: crucible.Client, endpoint: str) -> None:
+    name = uuid.uuid4().hex
+    assert client.register_service(name, name, endpoint).endpoint == endpoint
+    client.unregister_service(name)
+
+
+@pytest.mark.parametrize(("seconds", "nanos"), [(5, -5), (-5, 5), (5, 10**9), (5, -(10**9))])
+def test_a_duration_that_is_none_is_refused(client: crucible.Client, seconds: int, nanos: int) -> None:
+    request = pb.RegisterServiceRequest(service={"service_id": "bad", "service_type": "Bad", "endpoint": "a:1"})
+    request.lease.seconds, request.lease.nanos = seconds, nanos
+    with pytest.raises(grpc.RpcError) as raised:
+        client.registry_stub.RegisterService(request)
+    error: Any = raised.value
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert f"nanos={nanos}" in error.details()
 
 
 @pytest.mark.parametrize("seconds", [0, 0.5, 3601, -1, 1e9, 3e11])

@@ -44,7 +44,8 @@ export type ServiceInfo = Message<"crucible.v1.ServiceInfo"> & {
   version: string;
 
   /**
-   * Where it is reached, such as `10.0.0.5:8080` or `https://example.com/api`, at most 512 characters.
+   * Where it is reached, at most 512 characters: `HOST:PORT`, a URL of http, https, grpc or grpcs, or a target of gRPC
+   * (`dns:`, `ipv4:`, `ipv6:`).
    *
    * @generated from field: string endpoint = 4;
    */
