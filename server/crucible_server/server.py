@@ -144,6 +144,7 @@ class Server:
             monitor.resize(checks.interval, checks.timeout)
             operating.apply(config)
 
+        self.configuration.checks.append(_check)
         self.configuration.appliers.append(apply)
         engine.on_status = monitor.status_changed
         await operating.follow()
@@ -166,6 +167,15 @@ class Server:
                 DEGRADED,
                 "the configuration file has changed and is not valid, so the former one is in force: "
                 f"{self.configuration.file_problem}",
+                "the configuration file has changed and is not valid, so the former one is in force",
+            )
+        if self.configuration.revision_problem:
+            yield Reason(
+                "configuration_behind",
+                DEGRADED,
+                "what was set at another server of this database is not in force here: "
+                f"{self.configuration.revision_problem}",
+                "what was set at another server of this database is not in force here",
             )
 
     async def stop(self, grace: float | None = None) -> None:
@@ -196,6 +206,13 @@ class Server:
     async def wait_closed(self) -> None:
         """Returns once `stop` is done."""
         await self._closed.wait()
+
+
+def _check(config: ServerConfig) -> None:
+    """Raises whatever taking up this configuration would."""
+    grants = Grants(config)
+    _engine_settings(config, grants)
+    _terms(config, grants)
 
 
 def _retention(config: ServerConfig) -> Retention:

@@ -7,12 +7,16 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 import crucible
-from crucible.v1 import execution_pb2
+from crucible.v1 import event_service_pb2, execution_pb2, registry_service_pb2
 from crucible.v1 import script_service_pb2 as api
+from crucible.v1.event_service_pb2_grpc import EventServiceStub
+from crucible.v1.registry_service_pb2_grpc import RegistryServiceStub
+from crucible_server.api.paging import Page
 from tests.engine.refusals import refusal
 from tests.servers import RunningServer
 
@@ -166,6 +170,22 @@ def test_the_page_token_of_another_list_is_refused(stub: Any, other: Any) -> Non
     code, words = refused(call, other)
     assert code == "INVALID_ARGUMENT"
     assert "page_token: expected the next_page_token of the page before" in words
+
+
+@pytest.mark.parametrize("time_ns", [-(2**63), -1, 0, 2**63 - 1])
+@pytest.mark.parametrize("row_id", ["x", "a\0b", "x" * 100_000, "\U0010ffff"])
+def test_forged_page_tokens_do_no_harm(stub: Any, filled: RunningServer, time_ns: int, row_id: str) -> None:
+    """The digest in a token tells what it belongs to; anybody can reckon it."""
+    with crucible.Client(filled.address) as client:
+        for call, request in (
+            (stub.ListExecutions, api.ListExecutionsRequest()),
+            (stub.ListScripts, api.ListScriptsRequest()),
+            (EventServiceStub(client._channel).ListEvents, event_service_pb2.ListEventsRequest()),
+            (RegistryServiceStub(client._channel).DiscoverServices, registry_service_pb2.DiscoverServicesRequest()),
+        ):
+            request.page_token = Page.of(request, "local").token_after((time_ns, row_id))
+            code = call.future(request, timeout=30).code()
+            assert code in (grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT), request
 
 
 def test_page_tokens_that_are_none_are_refused(stub: Any) -> None:

@@ -6,24 +6,27 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import crucible
 from tests.servers import RunningServer
 
 CONTRACT = {
-    *("compile", "values", "stream", "unknown script", "syntax error", "failure", "cancel", "lost call"),
+    *("compile", "metadata", "values", "stream", "unknown script", "syntax error", "failure", "cancel", "lost call"),
     *("scripts", "lists", "deletion", "redaction", "metrics"),
 }
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def assert_contract(run_program: Run, words: Sequence[str | Path]) -> None:
+def assert_contract(run_program: Run, words: Sequence[str | Path], server: RunningServer, trace_id: str) -> None:
     done = run_program(words)
     kept = {line.removeprefix("ok - ") for line in done.stdout.splitlines() if line.startswith("ok - ")}
     assert done.returncode == 0, done.stdout + done.stderr
     assert kept == CONTRACT
+    with crucible.Client(server.address) as client:
+        assert [event.trace_id for event in client.events("script_executed")].count(trace_id) == 1
 
 
 def test_the_go_client_keeps_its_contract(run_program: Run, go: Path, server: RunningServer) -> None:
-    assert_contract(run_program, [go / "contract", "-server", server.address])
+    assert_contract(run_program, [go / "contract", "-server", server.address], server, "60" * 16)
 
 
 def test_the_go_example_runs(run_program: Run, go: Path, server: RunningServer) -> None:
@@ -34,7 +37,7 @@ def test_the_go_example_runs(run_program: Run, go: Path, server: RunningServer) 
 
 
 def test_the_typescript_client_keeps_its_contract(run_program: Run, typescript: Path, server: RunningServer) -> None:
-    assert_contract(run_program, ["node", typescript / "contract.js", server.address])
+    assert_contract(run_program, ["node", typescript / "contract.js", server.address], server, "7e" * 16)
 
 
 def test_the_typescript_example_runs(run_program: Run, typescript: Path, server: RunningServer) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from crucible_server.config import ConfigError, ServerConfig, load_config
+from crucible_server.config import ConfigError, ServerConfig, all_keys, load_config, value_at
 from crucible_server.config.isolation import LAYERS
+from crucible_server.config.load import put
 
 
 @pytest.fixture(autouse=True)
@@ -108,6 +109,100 @@ def test_sizes(written: object, size: int) -> None:
 def test_no_sizes(written: object) -> None:
     (problem,) = problems(max_request_bytes=written)
     assert problem.startswith("max_request_bytes: ")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [1e300, "1e300", 10**400, -(10**400), "36501d", 3_153_600_001, "0.0009s", 1e-9, "9" * 400, "nan", float("nan")],
+)
+def test_no_durations_that_nothing_can_hold(written: object) -> None:
+    (problem,) = problems(execution_retention=written)
+    assert problem.startswith("execution_retention: expected a duration ")
+
+
+@pytest.mark.parametrize("written", ["99999999999 TiB", 2**64, "9" * 400 + "TiB", 2**53 + 1])
+def test_no_sizes_that_nothing_can_hold(written: object) -> None:
+    (problem,) = problems(engine={"max_cache_bytes": written})
+    assert problem.startswith("engine.max_cache_bytes: ")
+
+
+def test_every_number_has_a_largest() -> None:
+    """Whatever is taken fits the messages and the database: a key without a bound is found here."""
+    for key in all_keys(ServerConfig):
+        value = value_at(ServerConfig(), key)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            continue
+        raw: dict[str, Any] = {}
+        put(raw, key.parts, 10**30 if isinstance(value, int) else 1e300)
+        with pytest.raises(ConfigError):
+            load_config(None, raw)
+
+
+def test_toml_beyond_what_is_read(file: Path) -> None:
+    for text in (f"spare_children = {'9' * 5000}\n", "a = " + "[" * 5000 + "]" * 5000):
+        file.write_text(text)
+        (problem,) = problems(file)
+        assert "expected shorter numbers, and less in one another" in problem
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u@h/db?password=SECRET",
+        "postgresql://u@h/db?sslpassword=SECRET",
+        "postgresql://u:SECRET@h/db",
+        "postgresql://u:SEC/SECRET@h/db",
+        "postgresql:u:SECRET@h/db",
+        "host=h password=SECRET",
+        "password = SECRET",
+        "u:SECRET@h/db",
+        "sqlite://u:SECRET@h",
+        "mysql://u:SECRET@h/db",
+        "",
+        ":memory:",
+    ],
+)
+def test_no_addresses_of_stores(url: str) -> None:
+    (problem,) = problems(store_url=url)
+    assert problem.startswith("store_url: ")
+    assert "SECRET" not in problem
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("telemetry.otlp_endpoint", "http://h:4317/?key=SECRET"),
+        ("telemetry.otlp_endpoint", "http://u:a/SECRET@h:4317"),
+        ("telemetry.propagate_to", ["http://h:1", "http://h/?key=a b'SECRET"]),
+        ("engine.http.allow", ["https://SECRET@h"]),
+        ("engine.http.allow", [["https://h/#SECRET"]]),
+        ("engine.discovery.endpoints", ["grpc://u:SECRET@h:1"]),
+        ("engine.health_check.allow", ["http://h:1?SECRET"]),
+        ("listen", "http://u:SECRET@127.0.0.1:1"),
+        ("engine.resource_limits", {"max_operations": "http://h?SECRET"}),
+        ("engine.resource_limits", "http://h?SECRET"),
+    ],
+)
+def test_what_may_be_secret_in_a_url_is_not_repeated(key: str, value: object) -> None:
+    raw: dict[str, Any] = {}
+    put(raw, key.split("."), value)
+    assert "SECRET" not in str(problems(None, **raw))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u@h:5432/db?sslmode=require&passfile=/p",
+        "postgres://h/db",
+        "data/x.db",
+        "./a@b.db",
+        "/a b/c@d.db",
+        "sqlite:////a/b.db",
+        "sqlite:///a.db",
+    ],
+)
+def test_addresses_of_stores(url: str) -> None:
+    assert load_config(None, {"store_url": url}).store_url == url
 
 
 def test_every_problem_is_told_at_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("engine.discovery", 'endpoints = ["10.0.0.5:0"]', "expected HOST:PORT"),
         ("engine.discovery", 'lease = "500ms"', "engine.discovery.lease"),
         ("engine.discovery", 'lease = "2h"', "engine.discovery.lease"),
-        ("engine.discovery", 'refresh = "30s"', "shorter than `lease`"),
+        ("engine.discovery", 'refresh_interval = "30s"', "shorter than `lease`"),
         ("engine.health_check", 'allow = ["10.0.0.5:80"]', "expected http:// or https://"),
         ("engine.health_check", 'allow = ["http://127.0.0.1"]', "expected a port with a loopback address"),
         ("engine.health_check", 'timeout = "11s"', "at most the interval"),

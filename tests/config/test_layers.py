@@ -112,7 +112,7 @@ def test_secrets_are_named_not_held(file: Path, monkeypatch: pytest.MonkeyPatch)
         ('{ env = "ABSENT" }', "ABSENT, which is not set"),
         ('{ file = "absent" }', "No such file"),
         ('{ file = "empty" }', "got an empty one"),
-        ('{ file = "large" }', "got a larger one"),
+        ('{ file = "large" }', "at most 65,536 bytes, got more"),
         ('{ file = "binary" }', "UTF-8"),
         ('{ env = "A", file = "B" }', "where the secret is"),
         ("{ env = 1 }", "where the secret is"),

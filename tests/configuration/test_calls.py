@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
-import socket
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import pytest
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.message import Message
 
 import crucible
-from crucible.v1 import config_pb2, security_pb2
+from crucible.v1 import config_pb2, security_pb2, server_info_pb2
 from crucible.v1 import config_service_pb2 as api
 from crucible.v1.config_service_pb2_grpc import ConfigServiceStub
+from crucible_server.config import Effect, HealthCheckConfig, ServerConfig, all_keys, load_config, value_at
+from crucible_server.configuration import Configuration
+from crucible_server.errors import ServiceError
+from crucible_server.store import Store
 from tests.configuration.conftest import TIMEOUT, Configured, wait_until
 from tests.conftest import StartServer
+from tests.servers import own_address
 
 
 def test_what_is_configured(configured: Configured) -> None:
@@ -108,6 +117,10 @@ def test_a_key_that_needs_a_restart_says_so(configured: Configured) -> None:
         ({"engine.max_cache_size": None}, "valid integer"),
         ({"grace_period": "soon"}, "expected a duration above zero"),
         ({"log_level": b"info"}, "log_level: "),
+        ({"execution_retention": 1e300}, "from 1 ms to 36500 days"),
+        ({"execution_retention": 1e12}, "from 1 ms to 36500 days"),
+        ({"engine.max_cache_bytes": "99999999999 TiB"}, r"engine\.max_cache_bytes: .* less than or equal"),
+        ({"engine.max_cache_bytes": "9" * 400}, r"engine\.max_cache_bytes: expected a size"),
         ({"engine.http.allow": ["nonsense"]}, r"engine\.http\.allow"),
         ({"engine.security_level": "development"}, "security_level: .* needs `allow_development"),
         ({"engine.health_check.timeout": "1m"}, "at most the interval"),
@@ -120,6 +133,55 @@ def test_what_is_not_valid_changes_nothing(configured: Configured, values: dict[
     config = configured.client.config()
     assert (config.version, config["spare_children"]) == (0, 2)
     assert list(configured.client.config_revisions()) == []
+
+
+def test_the_largest_of_everything_works(configured: Configured) -> None:
+    """All at once what is at most taken, and executions still run, are stored and found, also after a restart."""
+    largest: dict[str, object] = {}
+    for key in all_keys(ServerConfig):
+        if key.effect is Effect.LOCAL or key.path.startswith("engine.discovery") or key.section is HealthCheckConfig:
+            continue
+        value = value_at(ServerConfig(), key)
+        for most in (2**53, 36500 * 86400.0, 2**31 - 1, 32 * 2**20, 2**20, 1_000_000, 32768, 1024, 256, 64):
+            if isinstance(value, bool) or not isinstance(value, (int, float, type(None))):
+                break
+            try:
+                configured.client.update_config({key.path: most}, validate_only=True)
+            except crucible.ValidationError:
+                continue
+            largest[key.path] = most
+            break
+    # Two that are said of each child beforehand, on a machine that has not as much.
+    for name in ("engine.resource_limits.max_memory_bytes", "spare_children", "max_spare_children"):
+        largest.pop(name, None)
+    assert len(largest) > 30
+    configured.client.update_config(largest)
+    for restarts in (False, True):
+        if restarts:
+            configured.restart()
+        result = configured.client.run("pub fn main() { 1 }")
+        assert configured.client.get_execution(result.execution_id).state == "SUCCEEDED"
+        assert configured.client.server_info().max_stored_executions == 2**53
+        assert configured.client.config()["execution_retention"] == 36500 * 86400.0
+        assert configured.client.health().status == server_info_pb2.SERVICE_STATUS_HEALTHY
+    assert not any("Traceback" in line or "_failed" in line for line in configured.server.log)
+
+
+async def test_what_an_applier_cannot_take_is_not_stored(tmp_path: Path) -> None:
+    store = await Store.open(f"sqlite:///{tmp_path}/crucible.db")
+    configuration = Configuration(load_config(None, {"data_dir": tmp_path}))
+    await configuration.open(store)
+
+    def check(config: ServerConfig) -> None:
+        if config.grace_period == 7:
+            raise OverflowError("too much for this machine")
+
+    configuration.checks.append(check)
+    with pytest.raises(ServiceError, match="cannot be put in force: too much for this machine"):
+        await configuration.update({"grace_period": 7}, [], expected=None, principal="anna", comment="")
+    assert await store.latest_config_revision() is None
+    assert (configuration.version, configuration.config.grace_period) == (0, 10.0)
+    await store.close()
 
 
 @pytest.mark.parametrize("key", ["listen", "data_dir", "store_url", "unit_key", "vm_path", "allow_insecure_listen"])
@@ -203,6 +265,48 @@ def test_fields_with_a_mask(configured: Configured) -> None:
     assert "something to change" in str(caught.value.details())
 
 
+def fields_of(message: Message, path: str = "") -> Iterator[tuple[str, Message, FieldDescriptor]]:
+    """Every field of the contract's configuration with its path and the message that has it."""
+    for field in message.DESCRIPTOR.fields:
+        # Limits of executions that follow from other keys.
+        if field.name in ("max_source_bytes", "max_cpu_time"):
+            continue
+        below = getattr(message, field.name)
+        if isinstance(below, Message) and not isinstance(below, Duration):
+            yield from fields_of(below, f"{path}{field.name}.")
+        else:
+            yield f"{path}{field.name}", message, field
+
+
+def test_every_field_is_filled_and_can_be_set(configured: Configured) -> None:
+    client = configured.client
+    unset = {
+        f"engine.resource_limits.{name}": 7
+        for name in ("max_network_requests", "max_operations", "max_native_depth", "max_host_calls")
+    }
+    unset |= {f"engine.resource_limits.{name}": "7MiB" for name in ("max_output_bytes", "max_return_bytes")}
+    unset |= {"engine.resource_limits.max_execution_time": "7s", "engine.discovery.endpoints": ["127.0.0.1:7"]}
+    client.update_config(unset)
+    configured.restart()
+    stub = ConfigServiceStub(configured.client._channel)
+    engine = stub.GetConfig(api.GetConfigRequest(), timeout=TIMEOUT).config.engine
+    found = list(fields_of(engine))
+    assert {"discovery.refresh_interval", "resource_limits.max_operations"} < {path for path, _, _ in found}
+    for path, message, field in found:
+        assert message.HasField(field.name) if field.has_presence else getattr(message, field.name), path
+        mask = FieldMask(paths=[path])
+        stub.UpdateConfig(api.UpdateConfigRequest(engine=engine, update_mask=mask, validate_only=True), timeout=TIMEOUT)
+    assert (engine.discovery.refresh_interval.seconds, engine.security_level) == (10, 1)
+    sections = [field.name for field in engine.DESCRIPTOR.fields if field.message_type is not None]
+    whole = FieldMask(paths=sections)
+    request = api.UpdateConfigRequest(engine=engine, update_mask=whole)
+    request.engine.discovery.refresh_interval.FromSeconds(4)
+    assert configured.client.config()["engine.discovery.refresh_interval"] == 10.0
+    assert [change.key for change in stub.UpdateConfig(request, timeout=TIMEOUT).changes] == [
+        "engine.discovery.refresh_interval"
+    ]
+
+
 def test_only_checking_changes_nothing(configured: Configured) -> None:
     update = configured.client.update_config({"spare_children": 1}, validate_only=True)
     assert [(change.old, change.new) for change in update.changes] == [(2, 1)]
@@ -225,10 +329,22 @@ def test_history_and_revert(configured: Configured) -> None:
     with pytest.raises(crucible.ValidationError, match="at most 500"):
         configured.client.revert_config(0, comment="x" * 501)
     stub = ConfigServiceStub(configured.client._channel)
-    for request in (api.ListConfigRevisionsRequest(page_size=-1), api.ListConfigRevisionsRequest(page_token="x")):
+    tokens = [
+        base64.urlsafe_b64encode(f"config:{number}".encode()).decode()
+        for number in ("9" * 30, 2**63, 2**64, -1, " 5", "1_0", "", "٣", "9" * 5000)
+    ]
+    for request in (
+        api.ListConfigRevisionsRequest(page_size=-1),
+        *(api.ListConfigRevisionsRequest(page_token=token) for token in ("x", "é", *tokens)),
+    ):
         with pytest.raises(grpc.RpcError) as caught:
             stub.ListConfigRevisions(request, timeout=TIMEOUT)
-        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT, request
+    for version in (2**63 - 1, 2**63, 2**64 - 1):
+        with pytest.raises(crucible.RevisionNotFound):
+            configured.client.revert_config(version)
+        with pytest.raises(crucible.VersionConflict):
+            configured.client.revert_config(0, expected_version=version)
 
 
 async def test_whoever_watches_sees_every_state_come(configured: Configured) -> None:
@@ -283,15 +399,46 @@ def test_what_no_longer_fits_the_file_stops_the_start(configured: Configured) ->
     assert configured.client.config()["engine.health_check.timeout"] == 2.0
 
 
-def own_address() -> str:
-    """An address of this machine that is not loopback."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            # Nothing is sent: this only asks for the route.
-            probe.connect(("192.0.2.1", 9))
-        except OSError:
-            pytest.skip("this machine has no address but loopback")
-        return str(probe.getsockname()[0])
+@pytest.fixture
+def left_aside(configured: Configured) -> Configured:
+    """A server that was started without what calls have set, some of which does not fit its file."""
+    configured.client.update_config({"engine.health_check.timeout": "4s", "spare_children": 1})
+    configured.write('engine.health_check.interval = "3s"\n')
+    configured.restart("--leave-config-service")
+    config = configured.client.config()
+    assert (config.version, config["engine.health_check.timeout"], config["spare_children"]) == (1, 2.0, 2)
+    return configured
+
+
+def test_what_was_left_aside_is_taken_back_by_key(left_aside: Configured) -> None:
+    update = left_aside.client.update_config(reset=["engine.health_check.timeout"], expected_version=1)
+    assert update.config.version == 2
+    assert {each.key: (each.old, each.new) for each in update.changes} == {
+        "engine.health_check.timeout": (4.0, 2.0),
+        "spare_children": (2, 1),
+    }
+    left_aside.restart()
+    config = left_aside.client.config()
+    assert (config["engine.health_check.timeout"], config["spare_children"]) == (2.0, 1)
+
+
+def test_what_was_left_aside_is_taken_back_whole(left_aside: Configured) -> None:
+    update = left_aside.client.revert_config(0)
+    assert update.config.version == 2
+    assert {each.key: (each.old, each.new) for each in update.changes} == {
+        "engine.health_check.timeout": (4.0, 2.0),
+        "spare_children": (1, 2),
+    }
+    (latest, _) = left_aside.client.config_revisions()
+    assert (latest.values, len(latest.changes)) == ({}, 2)
+    left_aside.restart()
+    assert left_aside.client.config()["spare_children"] == 2
+
+
+def test_taking_back_what_leaves_the_rest_unfit_is_refused(left_aside: Configured) -> None:
+    with pytest.raises(crucible.ValidationError, match=r"health_check\.timeout: expected at most the interval"):
+        left_aside.client.update_config(reset=["spare_children"])
+    assert left_aside.client.config().version == 1
 
 
 def test_others_than_operators_are_refused(start_server: StartServer) -> None:
@@ -310,6 +457,24 @@ def test_others_than_operators_are_refused(start_server: StartServer) -> None:
         ):
             with pytest.raises(crucible.SecurityViolation, match="operator"):
                 call()
+
+
+def test_others_than_operators_are_not_told_what_the_file_says(start_server: StartServer, tmp_path: Path) -> None:
+    file = tmp_path / "crucible.toml"
+    file.write_text("")
+    words = ("--listen", "0.0.0.0:0", "--allow-insecure-listen", "--config", str(file))
+    server = start_server(words=words)
+    port = server.address.rpartition(":")[2]
+    with crucible.Client(f"127.0.0.1:{port}") as near, crucible.Client(f"{own_address()}:{port}") as far:
+        file.write_text('telemetry.otlp_endpoint = "http://h:4317/?key=SECRET"\nunit_key = { env = "VAULT_NAME" }\n')
+        wait_until(lambda: bool(near.config().file_problem), "the problem is not noticed")
+        assert "VAULT_NAME" in near.health().reasons[0].message
+        health = far.health()
+        assert [reason.code for reason in health.reasons] == ["configuration_refused"]
+        assert "is not valid" in health.reasons[0].message
+        for word in ("VAULT_NAME", str(file), "telemetry", "4317"):
+            assert word not in str(health)
+        assert "SECRET" not in f"{near.health()} {near.config()} {server.log}"
 
 
 def test_no_secret_leaves_the_server(configured: Configured) -> None:

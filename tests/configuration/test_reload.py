@@ -98,6 +98,24 @@ def test_a_file_that_is_not_valid_is_refused_whole(configured: Configured, text:
     assert client.config().file_problem == ""
 
 
+def test_a_password_in_the_address_of_the_store_is_told_nobody(configured: Configured) -> None:
+    client = configured.client
+    with client.watch_config("store_url") as watch:
+        news = iter(watch)
+        told = [next(news)]
+        for url in ("postgresql://u@h/db?password=SECRET", "postgresql://u:SEC/SECRET@h/db"):
+            configured.write(f'store_url = "{url}"\nspare_children = {len(told)}\n')
+            wait_until(lambda: "store_url: " in client.config().file_problem, "it is not refused")
+            told.append(next(news))
+            configured.write("")
+            wait_until(lambda: not client.config().file_problem, "it does not recover")
+            told.append(next(news))
+        said = f"{told} {client.config()} {client.health()} {configured.server.log}"
+    assert logged(configured, "configuration_refused")
+    assert "SECRET" not in said
+    assert "a value that is not shown" in said
+
+
 def test_what_runs_keeps_what_it_started_with(configured: Configured) -> None:
     with configured.client.stream(LOOP, timeout=8) as stream:
         next(iter(stream))
@@ -226,6 +244,29 @@ def test_no_call_is_lost_while_everything_changes(configured: Configured) -> Non
     assert failures == []
     assert len(done) > 100
     assert configured.client.config().version == 12
+
+
+@pytest.mark.parametrize("what", ["configuration", "secret"])
+def test_a_pipe_in_the_place_of_a_file_stops_nothing(configured: Configured, what: str) -> None:
+    """Whoever opens a pipe waits until somebody writes to it."""
+    secret = configured.file.with_name("key")
+    secret.write_text("ab" * 32)
+    pipe = configured.file if what == "configuration" else secret
+    if what == "secret":
+        configured.write("unit_key = { file = 'key' }\n")
+        wait_until(lambda: configured.client.config().entries["unit_key"].layer == "FILE", "it is not read")
+    beside = configured.file.with_name("pipe")
+    os.mkfifo(beside)
+    beside.rename(pipe)
+    wait_until(lambda: "expected a regular file" in configured.client.config().file_problem, "it is not refused")
+    assert configured.client.update_config({"spare_children": 1}).config.version == 1
+    assert configured.client.run("pub fn main() { 1 }").value == 1
+    assert configured.server.terminate() == 0
+
+
+def test_a_file_without_end_is_refused(configured: Configured) -> None:
+    configured.write("# " + "x" * MIB)
+    wait_until(lambda: "expected at most 1,048,576 bytes" in configured.client.config().file_problem, "not refused")
 
 
 def test_a_file_that_is_being_written_is_left_alone(tmp_path: Path) -> None:

@@ -54,12 +54,13 @@ def test_executions_that_are_too_many_go_oldest_first(start_server: StartServer)
 
 @pytest.mark.sqlite
 def test_scripts_without_a_name_go_when_nobody_uses_them(start_server: StartServer) -> None:
-    server = start_server(CRUCIBLE_SCRIPT_RETENTION="2s")
+    # Longer than the server takes to start anew.
+    server = start_server(CRUCIBLE_SCRIPT_RETENTION="8s")
     with crucible.Client(server.address) as client:
         unused = client.compile("pub fn main() { 1 }").script_id
         named = client.compile("pub fn main() { 2 }", name="kept").script_id
         used = client.compile("pub fn main() { 3 }").script_id
-        time.sleep(2.1)
+        time.sleep(8.1)
         assert client.run(script_id=used).value == 3
     server.terminate()
     server.start()
@@ -71,10 +72,11 @@ def test_scripts_without_a_name_go_when_nobody_uses_them(start_server: StartServ
 
 
 def test_compiling_again_counts_as_use(start_server: StartServer) -> None:
-    server = start_server(CRUCIBLE_SCRIPT_RETENTION="2s")
+    # Longer than the server takes to start anew.
+    server = start_server(CRUCIBLE_SCRIPT_RETENTION="8s")
     with crucible.Client(server.address) as client:
         script = client.compile("pub fn main() { 1 }").script_id
-        time.sleep(2.1)
+        time.sleep(8.1)
         assert client.compile("pub fn main() { 1 }").cached
     server.terminate()
     server.start()

@@ -463,7 +463,7 @@ def test_others_know_that_a_server_is_not_well(tmp_path: Path) -> None:
     with RunningServer(tmp_path / "hub") as hub, crucible.Client(hub.address) as client:
         settings = {
             "CRUCIBLE_ENGINE__DISCOVERY__ENDPOINTS": f'["{hub.address}"]',
-            "CRUCIBLE_ENGINE__DISCOVERY__REFRESH": "25s",
+            "CRUCIBLE_ENGINE__DISCOVERY__REFRESH_INTERVAL": "25s",
         }
         with RunningServer(tmp_path / "member", settings, words=("--config", str(config))) as member:
             until(client, "ScriptEngine", ["HEALTHY", "HEALTHY"])
@@ -483,7 +483,7 @@ def test_a_server_makes_itself_known_at_others_and_takes_it_back(tmp_path: Path)
     with RunningServer(tmp_path / "hub") as hub, crucible.Client(hub.address) as client:
         settings = {
             "CRUCIBLE_ENGINE__DISCOVERY__ENDPOINTS": f'["{hub.address}", "127.0.0.1:1"]',
-            "CRUCIBLE_ENGINE__DISCOVERY__REFRESH": "500ms",
+            "CRUCIBLE_ENGINE__DISCOVERY__REFRESH_INTERVAL": "500ms",
             "CRUCIBLE_ENGINE__DISCOVERY__LEASE": "2s",
         }
         member = RunningServer(tmp_path / "member", settings).start()

@@ -92,6 +92,34 @@ async def test_a_start_that_waits_is_told_before_the_end_that_overtakes_it(store
     assert events == [(1, "execution_started"), (2, "script_executed"), (3, "execution_started")]
 
 
+async def test_a_start_is_told_before_an_end_that_is_stored_faster(store: Store) -> None:
+    """Ends are committed in the event loop, and starts by a thread that may be behind."""
+    for number in range(200):
+        name = f"e{number}"
+        await store.begin_execution(execution(name))
+        store.mark_running("local", name, NOW, [draft("execution_started")])
+        store._flush()
+        await store.finish_execution(end(name), [draft("script_executed")])
+    assert [kind for _, kind in await kept(store)] == ["execution_started", "script_executed"] * 200
+
+
+@pytest.mark.parametrize("is_posted", [False, True])
+async def test_a_start_that_the_store_refuses_is_told_with_the_end(store: Store, path: Path, is_posted: bool) -> None:
+    await store.begin_execution(execution())
+    connection = store._writer._raw  # type: ignore[attr-defined]
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    store.mark_running("local", "e1", NOW, [draft("execution_started", data=b"x" * 100_000)])
+    connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+    if is_posted:
+        store._flush()
+    with pytest.raises(StoreError) as raised:
+        await store.finish_execution(end(), [draft("script_executed")])
+    assert raised.value.kind is StoreErrorKind.FULL
+    connection.execute(f"PRAGMA max_page_count = {pages + 10_000}")
+    await store.finish_execution(end(), [draft("script_executed")])
+    assert await kept(store) == [(1, "execution_started"), (2, "script_executed")]
+
+
 async def test_numbers_follow_the_commits_of_many_writers(store: Store) -> None:
     """Small writes are committed in the event loop, large ones in the writer's thread; numbers never run back."""
     told: list[int] = []

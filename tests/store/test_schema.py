@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,15 @@ from crucible_server.store import (
     ExecutionQuery,
     ScriptQuery,
     ScriptStats,
+    ServiceRecord,
     Store,
+    StoredEvent,
     StoreError,
     StoreErrorKind,
     schema,
     tables,
 )
+from crucible_server.store.configurations import ConfigRevisionRecord
 from tests.store.databases import StoreDatabase
 from tests.store.records import FAILED, INTERRUPTED, NOW, RUNNING, SUCCEEDED, execution, script
 
@@ -167,6 +171,57 @@ async def test_a_store_of_the_third_revision_gets_events_and_keeps_its_rows(data
         (event,) = await store.append_events([EventDraft("local", "script_compiled", "anna", "", NOW, None, b"")])
         assert event.sequence == 1
         assert await store.list_checked_services() == []
+    finally:
+        await store.close()
+
+
+@pytest.mark.empty_database
+@pytest.mark.parametrize("revision", [each for each in schema.REVISIONS if each >= "0004"])
+async def test_events_services_and_changes_outlive_the_upgrade(
+    database: StoreDatabase, url: str, revision: str
+) -> None:
+    """As the revisions that brought them had them, whatever this one writes."""
+    database.upgrade(revision)
+    database.change("UPDATE event_positions SET last_sequence = 6")
+    database.change_all(
+        "INSERT INTO events (sequence, tenant, type, principal, script_id, time, event_id, data) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (7, "local", "script_compiled", "anna", "sha256", NOW, None, b"\x00event"),
+            (8, "local", "acme.deployed", "bert", "", NOW + 1, "deploy-7", b"custom"),
+        ],
+    )
+    database.change(
+        "INSERT INTO services (tenant, service_id, service_type, principal, register_time, expire_time, lease_ns, "
+        "status, status_message, info, health_check) "
+        "VALUES ('local', 'web-1', 'Web', 'anna', ?, ?, ?, 1, 'well', ?, ?)",
+        *(NOW, NOW + 30, 30, b"\x00info", b"check"),
+    )
+    change = ConfigRevisionRecord(1, NOW, "anna", "smaller", None, b"\x00changes", b'{"spare_children": 1}')
+    if revision >= "0005":
+        database.change(
+            "INSERT INTO config_revisions (version, time, principal, comment, reverted_to, changes, overlay) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            *(1, NOW, "anna", "smaller", None, b"\x00changes", b'{"spare_children": 1}'),
+        )
+    store = await Store.open(url)
+    try:
+        page = await store.events_after(None, 0, 10)
+        assert (page.bounds.oldest, page.bounds.newest) == (7, 8)
+        deployed = StoredEvent(8, "local", "acme.deployed", "bert", "", "deploy-7", b"custom")
+        compiled = StoredEvent(7, "local", "script_compiled", "anna", "sha256", None, b"\x00event")
+        assert list(page) == [compiled, deployed]
+        # Its id is taken still, and numbers go on.
+        draft = EventDraft("local", "acme.deployed", "bert", "", NOW + 2, "deploy-7", b"custom")
+        assert await store.emit([draft], lambda one, other: one.data == other.data) == [(8, True)]
+        (event,) = await store.append_events([EventDraft("local", "script_cached", "anna", "", NOW, None, b"")])
+        assert event.sequence == 9
+        service = ServiceRecord("local", "web-1", "Web", "anna", NOW, NOW + 30, 30, 1, "well", b"\x00info", b"check")
+        assert await store.list_services("local") == [service]
+        assert await store.heartbeat("local", "web-1", "anna", NOW + 10) == NOW + 40
+        assert await store.latest_config_revision() == (change if revision >= "0005" else None)
+        await store.add_config_revision(replace(change, version=2))
+        assert [each.version for each in await store.list_config_revisions(9, 9)] == [2, 1][: 1 + (revision >= "0005")]
     finally:
         await store.close()
 

@@ -9,6 +9,7 @@ mod development;
 mod escape;
 mod execute;
 mod exit;
+mod filter;
 mod frames;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 
 	crucible "github.com/crucible-rune/crucible/clients/go"
 	"github.com/crucible-rune/crucible/clients/go/cruciblev1"
@@ -36,7 +37,7 @@ func main() {
 		name string
 		run  func(context.Context, *crucible.Client) error
 	}{
-		{"compile", compile}, {"values", values}, {"stream", stream}, {"unknown script", unknownScript},
+		{"compile", compile}, {"metadata", traced}, {"values", values}, {"stream", stream}, {"unknown script", unknownScript},
 		{"syntax error", syntaxError}, {"failure", failure}, {"cancel", cancelled}, {"lost call", lostCall},
 		{"scripts", scripts}, {"lists", lists}, {"deletion", deletion}, {"redaction", redaction}, {"metrics", metrics},
 	}
@@ -62,6 +63,14 @@ func compile(ctx context.Context, client *crucible.Client) error {
 		Arguments: map[string]any{"x": "by id"},
 	})
 	return expect(result, err, "by id")
+}
+
+func traced(ctx context.Context, client *crucible.Client) error {
+	traceparent := "00-" + strings.Repeat("60", 16) + "-" + strings.Repeat("5c", 8) + "-01"
+	// Whoever runs this looks for it in the events of the server.
+	ctx = metadata.AppendToOutgoingContext(ctx, "traceparent", traceparent)
+	result, err := client.Run(ctx, crucible.Source("pub fn main() { 1 }"), crucible.Options{})
+	return expect(result, err, int64(1))
 }
 
 func values(ctx context.Context, client *crucible.Client) error {

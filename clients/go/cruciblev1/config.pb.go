@@ -155,9 +155,11 @@ type Config struct {
 	// Every key of the configuration, these included.
 	Entries []*ConfigEntry `protobuf:"bytes,3,rep,name=entries,proto3" json:"entries,omitempty"`
 	// Why the latest change of the file is not in force; empty when it is.
-	FileProblem   string `protobuf:"bytes,4,opt,name=file_problem,json=fileProblem,proto3" json:"file_problem,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	FileProblem string `protobuf:"bytes,4,opt,name=file_problem,json=fileProblem,proto3" json:"file_problem,omitempty"`
+	// Why the latest version, set at another server of the same database, is not in force at this one; empty when it is.
+	RevisionProblem string `protobuf:"bytes,5,opt,name=revision_problem,json=revisionProblem,proto3" json:"revision_problem,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Config) Reset() {
@@ -214,6 +216,13 @@ func (x *Config) GetEntries() []*ConfigEntry {
 func (x *Config) GetFileProblem() string {
 	if x != nil {
 		return x.FileProblem
+	}
+	return ""
+}
+
+func (x *Config) GetRevisionProblem() string {
+	if x != nil {
+		return x.RevisionProblem
 	}
 	return ""
 }
@@ -741,12 +750,13 @@ var File_crucible_v1_config_proto protoreflect.FileDescriptor
 
 const file_crucible_v1_config_proto_rawDesc = "" +
 	"\n" +
-	"\x18crucible/v1/config.proto\x12\vcrucible.v1\x1a\x1acrucible/v1/security.proto\x1a\x17crucible/v1/value.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb2\x01\n" +
+	"\x18crucible/v1/config.proto\x12\vcrucible.v1\x1a\x1acrucible/v1/security.proto\x1a\x17crucible/v1/value.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdd\x01\n" +
 	"\x06Config\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x127\n" +
 	"\x06engine\x18\x02 \x01(\v2\x1f.crucible.v1.ScriptEngineConfigR\x06engine\x122\n" +
 	"\aentries\x18\x03 \x03(\v2\x18.crucible.v1.ConfigEntryR\aentries\x12!\n" +
-	"\ffile_problem\x18\x04 \x01(\tR\vfileProblem\"\xb7\x04\n" +
+	"\ffile_problem\x18\x04 \x01(\tR\vfileProblem\x12)\n" +
+	"\x10revision_problem\x18\x05 \x01(\tR\x0frevisionProblem\"\xb7\x04\n" +
 	"\x12ScriptEngineConfig\x12)\n" +
 	"\x0emax_cache_size\x18\x01 \x01(\x04H\x00R\fmaxCacheSize\x88\x01\x01\x12U\n" +
 	"\x19default_execution_timeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x17defaultExecutionTimeout\x12+\n" +

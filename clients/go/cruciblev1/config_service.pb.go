@@ -327,9 +327,11 @@ type WatchConfigResponse struct {
 	// When this was so.
 	Time *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
 	// Why the latest change of the file is not in force; empty when it is.
-	FileProblem   string `protobuf:"bytes,4,opt,name=file_problem,json=fileProblem,proto3" json:"file_problem,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	FileProblem string `protobuf:"bytes,4,opt,name=file_problem,json=fileProblem,proto3" json:"file_problem,omitempty"`
+	// Why the latest version is not in force at this server; empty when it is.
+	RevisionProblem string `protobuf:"bytes,5,opt,name=revision_problem,json=revisionProblem,proto3" json:"revision_problem,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *WatchConfigResponse) Reset() {
@@ -386,6 +388,13 @@ func (x *WatchConfigResponse) GetTime() *timestamppb.Timestamp {
 func (x *WatchConfigResponse) GetFileProblem() string {
 	if x != nil {
 		return x.FileProblem
+	}
+	return ""
+}
+
+func (x *WatchConfigResponse) GetRevisionProblem() string {
+	if x != nil {
+		return x.RevisionProblem
 	}
 	return ""
 }
@@ -646,12 +655,13 @@ const file_crucible_v1_config_service_proto_rawDesc = "" +
 	"\x06config\x18\x01 \x01(\v2\x13.crucible.v1.ConfigR\x06config\x126\n" +
 	"\achanges\x18\x02 \x03(\v2\x1c.crucible.v1.ConfigKeyChangeR\achanges\"(\n" +
 	"\x12WatchConfigRequest\x12\x12\n" +
-	"\x04keys\x18\x01 \x03(\tR\x04keys\"\xb6\x01\n" +
+	"\x04keys\x18\x01 \x03(\tR\x04keys\"\xe1\x01\n" +
 	"\x13WatchConfigResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x122\n" +
 	"\aentries\x18\x02 \x03(\v2\x18.crucible.v1.ConfigEntryR\aentries\x12.\n" +
 	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12!\n" +
-	"\ffile_problem\x18\x04 \x01(\tR\vfileProblem\"X\n" +
+	"\ffile_problem\x18\x04 \x01(\tR\vfileProblem\x12)\n" +
+	"\x10revision_problem\x18\x05 \x01(\tR\x0frevisionProblem\"X\n" +
 	"\x1aListConfigRevisionsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +

@@ -79,9 +79,9 @@ type ScriptServiceClient interface {
 	GetMetrics(ctx context.Context, in *GetMetricsRequest, opts ...grpc.CallOption) (*GetMetricsResponse, error)
 	// Tells versions, levels, limits and modules.
 	GetServerInfo(ctx context.Context, in *GetServerInfoRequest, opts ...grpc.CallOption) (*GetServerInfoResponse, error)
-	// Takes executions again after Stop.
+	// Takes executions again after Stop. For operators: others get PERMISSION_DENIED.
 	Start(ctx context.Context, in *StartRequest, opts ...grpc.CallOption) (*StartResponse, error)
-	// Takes no more executions and waits for those that run.
+	// Takes no more executions and waits for those that run. For operators: others get PERMISSION_DENIED.
 	Stop(ctx context.Context, in *StopRequest, opts ...grpc.CallOption) (*StopResponse, error)
 }
 
@@ -322,9 +322,9 @@ type ScriptServiceServer interface {
 	GetMetrics(context.Context, *GetMetricsRequest) (*GetMetricsResponse, error)
 	// Tells versions, levels, limits and modules.
 	GetServerInfo(context.Context, *GetServerInfoRequest) (*GetServerInfoResponse, error)
-	// Takes executions again after Stop.
+	// Takes executions again after Stop. For operators: others get PERMISSION_DENIED.
 	Start(context.Context, *StartRequest) (*StartResponse, error)
-	// Takes no more executions and waits for those that run.
+	// Takes no more executions and waits for those that run. For operators: others get PERMISSION_DENIED.
 	Stop(context.Context, *StopRequest) (*StopResponse, error)
 	mustEmbedUnimplementedScriptServiceServer()
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
@@ -15,6 +16,7 @@ from crucible.aio_config import AsyncConfigCalls
 from crucible.aio_events import AsyncEventCalls, AsyncServiceCalls
 from crucible.channel import OPTIONS
 from crucible.errors import from_rpc_error
+from crucible.metadata import with_metadata
 from crucible.results import Compilation, CompiledScript, Execution, Metrics, Output, Result, Script
 from crucible.v1 import execution_pb2, server_info_pb2
 from crucible.v1 import script_service_pb2 as api
@@ -76,8 +78,8 @@ class AsyncClient(AsyncEventCalls, AsyncServiceCalls, AsyncConfigCalls):
     """Compiles and runs scripts on the server at `address` (`host:port`).
 
     Without `credentials` the connection is not encrypted. `options` are gRPC channel options that go before
-    ours. All methods raise a CrucibleError of the fitting class when the server refuses or cannot be
-    reached.
+    ours. A call that is made while a span of OpenTelemetry is current belongs to its trace. All methods raise a
+    CrucibleError of the fitting class when the server refuses or cannot be reached.
     """
 
     def __init__(
@@ -92,10 +94,25 @@ class AsyncClient(AsyncEventCalls, AsyncServiceCalls, AsyncConfigCalls):
             self._channel = grpc.aio.insecure_channel(address, merged)
         else:
             self._channel = grpc.aio.secure_channel(address, credentials, merged)
-        self.stub = ScriptServiceStub(self._channel)
+        self._metadata: dict[str, str | bytes] = {}
+        self._add_stubs()
+
+    def _add_stubs(self) -> None:
+        channel = with_metadata(self._channel, self._metadata)
+        self.stub = ScriptServiceStub(channel)
         """The generated stub, for calls that have no method here."""
-        self._add_event_stubs()
-        self._add_config_stub()
+        self._add_event_stubs(channel)
+        self._add_config_stub(channel)
+
+    def with_metadata(self, metadata: Mapping[str, str | bytes]) -> Self:
+        """This client, with gRPC metadata that each call bears besides, such as `{"traceparent": "00-..."}`.
+
+        Both share one connection, which either closes. Names are in lower case; those that end in `-bin` have bytes.
+        """
+        other = copy.copy(self)
+        other._metadata = {**self._metadata, **metadata}
+        other._add_stubs()
+        return other
 
     async def __aenter__(self) -> Self:
         return self

@@ -20,10 +20,8 @@ from crucible.v1.config_service_pb2_grpc import ConfigServiceStub
 class AsyncConfigCalls:
     """The calls of ConfigService, which are for operators."""
 
-    _channel: grpc.aio.Channel
-
-    def _add_config_stub(self) -> None:
-        self.config_stub = ConfigServiceStub(self._channel)
+    def _add_config_stub(self, channel: grpc.aio.Channel) -> None:
+        self.config_stub = ConfigServiceStub(channel)
         """The generated stub of ConfigService."""
 
     async def config(self, *keys: str) -> Config:

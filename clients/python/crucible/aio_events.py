@@ -116,14 +116,12 @@ class AsyncSubscription:
 
 
 class AsyncEventCalls:
-    """The methods of a client for events. `_channel` is the client's."""
+    """The methods of a client for events."""
 
-    _channel: grpc.aio.Channel
-
-    def _add_event_stubs(self) -> None:
-        self.event_stub = EventServiceStub(self._channel)
+    def _add_event_stubs(self, channel: grpc.aio.Channel) -> None:
+        self.event_stub = EventServiceStub(channel)
         """The generated stub of EventService."""
-        self.registry_stub = RegistryServiceStub(self._channel)
+        self.registry_stub = RegistryServiceStub(channel)
         """The generated stub of RegistryService."""
 
     async def emit(

@@ -19,10 +19,8 @@ from crucible.v1.config_service_pb2_grpc import ConfigServiceStub
 class ConfigCalls:
     """The calls of ConfigService, which are for operators."""
 
-    _channel: grpc.Channel
-
-    def _add_config_stub(self) -> None:
-        self.config_stub = ConfigServiceStub(self._channel)
+    def _add_config_stub(self, channel: grpc.Channel) -> None:
+        self.config_stub = ConfigServiceStub(channel)
         """The generated stub of ConfigService."""
 
     def config(self, *keys: str) -> Config:

@@ -110,14 +110,12 @@ class Subscription:
 
 
 class EventCalls:
-    """The methods of a client for events. `_channel` is the client's."""
+    """The methods of a client for events."""
 
-    _channel: grpc.Channel
-
-    def _add_event_stubs(self) -> None:
-        self.event_stub = EventServiceStub(self._channel)
+    def _add_event_stubs(self, channel: grpc.Channel) -> None:
+        self.event_stub = EventServiceStub(channel)
         """The generated stub of EventService."""
-        self.registry_stub = RegistryServiceStub(self._channel)
+        self.registry_stub = RegistryServiceStub(channel)
         """The generated stub of RegistryService."""
 
     def emit(

@@ -39,6 +39,8 @@ class Config:
     entries: Mapping[str, ConfigEntry]
     file_problem: str
     """Why the latest change of the file is not in force; empty when it is."""
+    revision_problem: str
+    """Why what was set last, at another server of the database, is not in force at this one; empty when it is."""
     message: config_pb2.Config
     """The message itself."""
 
@@ -72,6 +74,7 @@ class ConfigNews:
     version: int
     entries: Mapping[str, ConfigEntry]
     file_problem: str
+    revision_problem: str
     time: datetime
 
 
@@ -104,7 +107,7 @@ def update_request(
 
 def config(message: config_pb2.Config) -> Config:
     """A configuration."""
-    return Config(message.version, entries(message.entries), message.file_problem, message)
+    return Config(message.version, entries(message.entries), message.file_problem, message.revision_problem, message)
 
 
 def entries(messages: Iterable[config_pb2.ConfigEntry]) -> dict[str, ConfigEntry]:
@@ -120,7 +123,11 @@ def update(message: api.UpdateConfigResponse | api.RevertConfigResponse) -> Conf
 def news(message: api.WatchConfigResponse) -> ConfigNews:
     """One message to whoever watches."""
     return ConfigNews(
-        message.version, entries(message.entries), message.file_problem, message.time.ToDatetime(tzinfo=UTC)
+        message.version,
+        entries(message.entries),
+        message.file_problem,
+        message.revision_problem,
+        message.time.ToDatetime(tzinfo=UTC),
     )
 
 

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { type Client as Stub, createClient } from "@connectrpc/connect";
+import { type Client as Stub, createClient, type Interceptor } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { CompilationError, ExecutionFailed, fromThrown } from "./errors.js";
 import {
@@ -74,12 +74,20 @@ export class Client {
   readonly stub: Stub<typeof ScriptService>;
   readonly #session: Http2SessionManager;
 
-  /** A client of the server at an address such as `127.0.0.1:50051`, or `https://host:port` for an encrypted connection. */
-  constructor(address: string) {
+  /**
+   * A client of the server at an address such as `127.0.0.1:50051`, or `https://host:port` for an encrypted connection.
+   * Every call goes through the interceptors, which may add metadata such as `traceparent`.
+   */
+  constructor(address: string, options: { interceptors?: Interceptor[] } = {}) {
     const baseUrl = address.includes("://") ? address : `http://${address}`;
     // Finds a dead server while a silent script is awaited. The server permits a ping every five seconds.
     this.#session = new Http2SessionManager(baseUrl, { pingIntervalMs: 30_000, pingTimeoutMs: 10_000 });
-    const transport = createGrpcTransport({ baseUrl, sessionManager: this.#session, readMaxBytes: 64 * 1024 * 1024 });
+    const transport = createGrpcTransport({
+      baseUrl,
+      sessionManager: this.#session,
+      readMaxBytes: 64 * 1024 * 1024,
+      ...options,
+    });
     this.stub = createClient(ScriptService, transport);
   }
 

@@ -30,6 +30,21 @@ const checks: { [name: string]: () => Promise<void> } = {
     assert.equal(value, "by id");
   },
 
+  async metadata() {
+    const traceparent = `00-${"7e".repeat(16)}-${"5c".repeat(8)}-01`;
+    const traced = new Client(process.argv[2] ?? "127.0.0.1:50051", {
+      interceptors: [
+        (next) => (request) => {
+          request.header.set("traceparent", traceparent);
+          return next(request);
+        },
+      ],
+    });
+    // Whoever runs this looks for it in the events of the server.
+    assert.equal((await traced.run(ECHO, { args: { x: "traced" } })).value, "traced");
+    traced.close();
+  },
+
   async values() {
     let deep: Input = "bottom";
     for (let level = 1; level < MAX_DEPTH; level++) deep = { down: deep };

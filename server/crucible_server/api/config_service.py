@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -21,6 +23,7 @@ SERVICE = pb.DESCRIPTOR.services_by_name["ConfigService"].full_name
 _DEFAULT_PAGE = 50
 _MAX_PAGE = 1000
 _LATEST = (1 << 63) - 1
+_TOKEN = re.compile(r"config:([0-9]{1,19})")
 
 
 class ConfigService:
@@ -65,8 +68,10 @@ class ConfigService:
 
     async def _watch(self, request: pb.WatchConfigRequest, context: Context) -> AsyncIterator[pb.WatchConfigResponse]:
         handlers.operator(context)
-        async for version, problem, fresh in self._configuration.watch(request.keys):
-            response = pb.WatchConfigResponse(version=version, entries=fresh, file_problem=problem)
+        async for version, file_problem, revision_problem, fresh in self._configuration.watch(request.keys):
+            response = pb.WatchConfigResponse(
+                version=version, entries=fresh, file_problem=file_problem, revision_problem=revision_problem
+            )
             response.time.GetCurrentTime()
             yield response
 
@@ -100,6 +105,7 @@ class ConfigService:
             engine=fields.engine_message(configuration.config.engine),
             entries=configuration.entries(keys),
             file_problem=configuration.file_problem,
+            revision_problem=configuration.revision_problem,
         )
 
 
@@ -115,10 +121,8 @@ def _values(request: pb.UpdateConfigRequest) -> Mapping[str, Any]:
 def _before(token: str) -> int:
     if not token:
         return _LATEST
-    try:
-        name, _, version = base64.urlsafe_b64decode(token).decode().partition(":")
-        if name == "config":
-            return int(version)
-    except ValueError:
-        pass
+    with contextlib.suppress(ValueError):
+        match = _TOKEN.fullmatch(base64.urlsafe_b64decode(token).decode())
+        if match is not None and int(match[1]) <= _LATEST:
+            return int(match[1])
     raise invalid("page_token", "expected the next_page_token of the page before, unchanged")

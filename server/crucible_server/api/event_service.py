@@ -68,6 +68,8 @@ class EventService:
         page = Page.of(request, caller.tenant)
         after, before = created_between(request)
         selection = select(caller, request.filter)
+        if page.before is not None and page.before[0] < 1:
+            raise invalid("page_token", "expected the next_page_token of the page before, unchanged")
         found = await self._store.events_before(
             selection, page.before[0] if page.before else None, page.size, after, before, MAX_PAGE_BYTES
         )

@@ -10,16 +10,23 @@ from crucible.v1 import server_info_pb2, value_pb2
 from crucible_server.engine.engine import Engine
 from crucible_server.engine.monitor import Assessment
 from crucible_server.engine.resources import memory_bytes
+from crucible_server.policy.principals import Caller
+from crucible_server.policy.roles import Role
 from crucible_server.store import ScriptStats
 
 
-def health(engine: Engine, assessment: Assessment) -> server_info_pb2.HealthStatus:
-    """The state of the service as it was found, with the figures of this moment."""
-    answer = server_info_pb2.HealthStatus(status=assessment.status, message=assessment.message)
+def health(engine: Engine, assessment: Assessment, caller: Caller) -> server_info_pb2.HealthStatus:
+    """The state of the service as it was found, with the figures of this moment.
+
+    Paths, values and what the database said are for operators only.
+    """
+    is_operator = Role.OPERATOR in caller.roles
+    told = [each.message if is_operator else each.public or each.message for each in assessment.reasons]
+    answer = server_info_pb2.HealthStatus(status=assessment.status, message=told[0] if told else assessment.message)
     answer.timestamp.GetCurrentTime()
     answer.since.FromNanoseconds(assessment.since_ns)
-    for each in assessment.reasons:
-        reason = answer.reasons.add(code=each.code, status=each.status, message=each.message)
+    for each, message in zip(assessment.reasons, told, strict=True):
+        reason = answer.reasons.add(code=each.code, status=each.status, message=message)
         reason.since.FromNanoseconds(assessment.reasons_since[each.code])
     answer.isolation_layers.extend(engine.isolation_layers)
     cache, interpreter, figures = engine.scripts.cache, engine.interpreter, engine.figures

@@ -94,7 +94,7 @@ def _decode(token: str, digest: bytes) -> Key:
         row_id = data[_DIGEST_BYTES + _TIME.size :].decode()
     except (binascii.Error, ValueError):
         raise wrong from None
-    if not row_id or data[:_DIGEST_BYTES] != digest:
+    if not row_id or "\0" in row_id or data[:_DIGEST_BYTES] != digest:
         raise wrong
     (time_ns,) = _TIME.unpack_from(data, _DIGEST_BYTES)
     return time_ns, row_id

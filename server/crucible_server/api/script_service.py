@@ -179,7 +179,9 @@ class ScriptService:
         )
 
     async def _health(self, request: pb.HealthCheckRequest, context: Context) -> pb.HealthCheckResponse:
-        return pb.HealthCheckResponse(health=health(self._engine, await self._monitor.probe()))
+        return pb.HealthCheckResponse(
+            health=health(self._engine, await self._monitor.probe(), handlers.caller(context))
+        )
 
     async def _server_info(self, request: pb.GetServerInfoRequest, context: Context) -> pb.GetServerInfoResponse:
         return pb.GetServerInfoResponse(
@@ -187,10 +189,12 @@ class ScriptService:
         )
 
     async def _start(self, request: pb.StartRequest, context: Context) -> pb.StartResponse:
+        handlers.operator(context)
         self._engine.resume()
         return pb.StartResponse(status=self._engine.status)
 
     async def _stop(self, request: pb.StopRequest, context: Context) -> pb.StopResponse:
+        handlers.operator(context)
         grace = self.default_grace
         if request.HasField("grace_period"):
             grace = _grace(request.grace_period)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from .quantities import Seconds
+from .keys import redacted
+from .quantities import Count, Seconds
 
 
 class DiscoveryConfig(BaseModel):
@@ -14,16 +15,16 @@ class DiscoveryConfig(BaseModel):
 
     endpoints: tuple[str, ...] = ()
     """`HOST:PORT` of other servers of Crucible at whose registries this one makes itself known too."""
-    refresh: Seconds = 10.0
+    refresh_interval: Seconds = 10.0
     """How often it renews that, here and there."""
     lease: Seconds = Field(default=30.0, ge=1, le=3600)
     """For registrations that name none; a service is gone when it sends no heartbeat for that long."""
     advertise: str = ""
     """What others are told to reach this server by; when empty the address that it listens on, with the machine's host
     name in the place of one that stands for all, such as 0.0.0.0."""
-    max_services: int = Field(default=1000, gt=0)
+    max_services: Count = 1000
     """Services that one tenant may have registered."""
-    max_watches: int = Field(default=1000, gt=0)
+    max_watches: Count = 1000
     """Calls of WatchServices at once, of all principals together."""
 
     @field_validator("endpoints")
@@ -32,13 +33,13 @@ class DiscoveryConfig(BaseModel):
         for entry in value:
             host, separator, port = entry.rpartition(":")
             if not separator or not host or "/" in host or not port.isdecimal() or not 0 < int(port) < 65536:
-                raise ValueError(f"expected HOST:PORT such as 10.0.0.5:50051, got {entry!r}")
+                raise ValueError(f"expected HOST:PORT such as 10.0.0.5:50051, got {redacted(entry)!r}")
         return value
 
     @model_validator(mode="after")
     def _check_refresh(self) -> DiscoveryConfig:
-        if self.refresh >= self.lease:
-            raise ValueError("expected `refresh` to be shorter than `lease`, a third of it is usual")
+        if self.refresh_interval >= self.lease:
+            raise ValueError("expected `refresh_interval` to be shorter than `lease`, a third of it is usual")
         return self
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
-from .quantities import Seconds
+from .quantities import Count, Seconds
 
 LAYERS = (
     "seccomp",
@@ -38,7 +38,7 @@ class IsolationConfig(BaseModel):
     landlock: bool = True
     cgroup: bool = True
     """A control group that bounds the zygote with all its children in memory and number."""
-    zygote_renewal_crashes: int = Field(default=100, gt=0)
+    zygote_renewal_crashes: Count = 100
     """Crashes of children after which another zygote takes over: children of one zygote share an address layout, which
     crashes tell something about."""
     zygote_renewal_interval: Seconds = 3600.0

@@ -22,6 +22,9 @@ from .effects import Effect, effect_of
 HIDDEN = "**********"
 """What stands for a secret wherever a value is shown."""
 _USER_INFO = re.compile(r"(?<=://)([^/@\s:]*):[^/@\s]*@")
+# To its last `@`: a password may hold anything.
+_ANY_USER = re.compile(r"(?<=://).*@", re.DOTALL)
+_QUERY = re.compile(r"(://[^?#]*)[?#].*", re.DOTALL)
 
 
 class Kind(StrEnum):
@@ -133,6 +136,20 @@ def shown(value: Any) -> Any:
         case str():
             # The address of a database may hold a password.
             return _USER_INFO.sub(rf"\1:{HIDDEN}@", value)
+    return value
+
+
+def redacted(value: Any) -> Any:
+    """What somebody wrote, to be told in an error: without what may be secret in it, users and queries of URLs."""
+    match value:
+        case str():
+            return _QUERY.sub(rf"\1?{HIDDEN}", _ANY_USER.sub(f"{HIDDEN}@", value))
+        case Mapping():
+            return {name: redacted(item) for name, item in value.items()}
+        case list() | tuple():
+            return [redacted(item) for item in value]
+        case BaseModel():
+            return redacted(shown(value))
     return value
 
 

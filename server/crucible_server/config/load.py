@@ -18,8 +18,11 @@ from . import positions, problems, secrets
 from .effects import Effect
 from .keys import all_keys, value_at
 from .models import ServerConfig, arguments_only, interpreter_variable
+from .plain_files import read_plain
 from .problems import ConfigError, Problem
 
+MAX_FILE_BYTES = 1024 * 1024
+"""The largest configuration file that is read."""
 _PREFIX = "CRUCIBLE_"
 # Names that mean something to other parts, however close they come to a key.
 _OTHER_VARIABLES = frozenset({"CRUCIBLE_VM", "CRUCIBLE_SERVER", "CRUCIBLE_CONFIG"})
@@ -233,13 +236,16 @@ class _File:
 
     def _read(self, path: Path) -> None:
         try:
-            self._text = path.read_bytes().decode()
+            self._text = read_plain(path, MAX_FILE_BYTES).decode()
             self.content = tomllib.loads(self._text)
         except OSError as error:
             self.problems.append(problems.in_file(path, f"the configuration file cannot be read: {error.strerror}"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             line, said = positions.error_place(error)
             self.problems.append(problems.in_file(path, f"expected TOML: {said}", line))
+        except (ValueError, RecursionError):
+            # Valid all the same, but beyond what Python reads.
+            self.problems.append(problems.in_file(path, "expected shorter numbers, and less in one another"))
         for parts, value in list(secrets.references(ServerConfig, self.content)):
             if file := secrets.file_of(value, path.parent):
                 self.watched += (file,)

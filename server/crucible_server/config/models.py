@@ -34,7 +34,7 @@ from .events import EventsConfig
 from .files import FilesConfig
 from .http import HttpConfig
 from .isolation import IsolationConfig, check_layers
-from .quantities import Bytes, Seconds
+from .quantities import MAX_COUNT, Bytes, Count, Seconds
 from .telemetry import TelemetryConfig
 
 MIB = 1024 * 1024
@@ -61,17 +61,17 @@ class ResourceLimitsConfig(BaseModel):
 
     max_memory_bytes: Bytes | None = ByteSize(100 * MIB)
     """Of the script's values."""
-    max_cpu_percentage: float | None = Field(default=80.0, gt=0, allow_inf_nan=False)
+    max_cpu_percentage: float | None = Field(default=80.0, gt=0, le=1_000_000, allow_inf_nan=False)
     """Of one processor."""
-    max_concurrent_operations: int | None = Field(default=100, gt=0)
+    max_concurrent_operations: Count | None = 100
     """Executions that one principal may have running at once."""
     operation_timeout: Seconds | None = 60.0
     """For a call in all, its time in the queue included."""
     max_execution_time: Seconds | None = None
     """For the script itself, by the wall clock."""
-    max_network_requests: int | None = Field(default=None, gt=0)
+    max_network_requests: Count | None = None
     """Redirects included."""
-    max_operations: int | None = Field(default=None, gt=0)
+    max_operations: Count | None = None
     """Instructions of the virtual machine."""
     max_output_bytes: Bytes | None = None
     """Standard output and standard error together."""
@@ -79,7 +79,7 @@ class ResourceLimitsConfig(BaseModel):
     """The value that a script returns."""
     max_native_depth: int | None = Field(default=None, gt=0, le=1024)
     """How often native code may enter the virtual machine again."""
-    max_host_calls: int | None = Field(default=None, gt=0)
+    max_host_calls: Count | None = None
     """Calls that ask the server for something."""
 
 
@@ -88,7 +88,7 @@ class ScriptEngineConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
-    max_cache_size: int = 1000
+    max_cache_size: int = Field(default=1000, le=MAX_COUNT)
     """Scripts whose byte code is kept in memory."""
     max_cache_bytes: Bytes = ByteSize(256 * MIB)
     """And its size in all."""
@@ -169,7 +169,7 @@ class ServerConfig(BaseSettings):
     """`HOST:PORT`; port 0 takes a free one."""
     data_dir: Path = Field(default_factory=_data_dir)
     """Where everything lies that outlives the server; by default `$XDG_DATA_HOME/crucible`."""
-    store_url: str = Field(default_factory=lambda values: _below(values, "crucible.db", "sqlite:///"))
+    store_url: str = Field(default_factory=lambda values: _below(values, "crucible.db", "sqlite:///"), repr=False)
     """`sqlite:///PATH` or a path, or `postgresql://USER@HOST:PORT/DATABASE`, which several servers may share."""
     store_password_file: Path | None = None
     """The file that holds the password for PostgreSQL; without it, PostgreSQL's own ways serve, such as ~/.pgpass."""
@@ -189,26 +189,26 @@ class ServerConfig(BaseSettings):
     """Children that wait ready-forked at least; 0 keeps none."""
     max_spare_children: int = Field(default_factory=lambda: max(8, 2 * _processors()), ge=0, le=256)
     """And at most: in between, as many as executions have lately run at once."""
-    max_concurrent_executions: int = Field(default_factory=lambda: max(64, 16 * _processors()), gt=0)
+    max_concurrent_executions: Count = Field(default_factory=lambda: max(64, 16 * _processors()))
     """Of all principals together."""
-    max_queued_executions: int = Field(default=1000, ge=0)
+    max_queued_executions: int = Field(default=1000, ge=0, le=MAX_COUNT)
     """Executions that may wait beyond those."""
     max_executions_memory: Bytes = Field(default_factory=lambda: ByteSize(machine_memory() * 3 // 4))
     """What the memory limits of all running executions may add up to; by default three quarters of the machine's, or
     of what its control group grants."""
-    max_crashes_per_minute: int = Field(default=100, gt=0)
+    max_crashes_per_minute: Count = 100
     """Interpreters that the scripts of one principal may crash; then it has to wait."""
     grace_period: Seconds = 10.0
     """How long a stopping server waits for what runs."""
-    max_request_bytes: Bytes = ByteSize(4 * MIB)
-    """The largest request that is taken."""
+    max_request_bytes: Bytes = Field(default=ByteSize(4 * MIB), le=2**31 - 1)
+    """The largest request that is taken, less than 2 GiB."""
     execution_retention: Seconds = 7 * 86400.0
     """How long finished executions are kept, unless `max_stored_executions` is reached."""
-    max_stored_executions: int = Field(default=1_000_000, gt=0)
+    max_stored_executions: Count = 1_000_000
     """Finished executions beyond these are deleted, the oldest first."""
     script_retention: Seconds = 30 * 86400.0
     """How long a script without a name is kept after its last use."""
-    max_stored_scripts: int = Field(default=100_000, gt=0)
+    max_stored_scripts: Count = 100_000
     """Scripts without a name beyond these are deleted, the least recently used first."""
     allow_development: bool = False
     """Whether scripts may run at the level Development: outside the jail, with all that the server's user may do, or,
@@ -248,6 +248,20 @@ class ServerConfig(BaseSettings):
             "Put a proxy that has both before it, or set `allow_insecure_listen = true` where the network itself is "
             "trusted",
         )
+        return value
+
+    @field_validator("store_url")
+    @classmethod
+    def _check_store(cls, value: str) -> str:
+        if not value.startswith("sqlite:////"):
+            # Imported late, and only when it is needed: the reading of addresses belongs to the one who opens them.
+            from crucible_server.store.address import address_of
+            from crucible_server.store.errors import StoreError
+
+            try:
+                address_of(value)
+            except StoreError as error:
+                raise ValueError(error.message) from None
         return value
 
     @field_validator("unit_key")

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 
 from .keys import Kind, shape
+from .plain_files import read_plain
 
 MAX_BYTES = 64 * 1024
 """The largest file that is taken for a secret."""
@@ -69,14 +70,11 @@ def resolve(path: tuple[str, ...], value: Any, folder: Path) -> SecretStr:
 
 def _read(path: tuple[str, ...], file: Path) -> str:
     try:
-        with file.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
-        text = content.decode().rstrip("\r\n")
+        text = read_plain(file, MAX_BYTES).decode().rstrip("\r\n")
     except OSError as error:
         raise SecretError(path, f"expected the secret in the file {file}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise SecretError(path, f"expected a secret of UTF-8 text in the file {file}") from None
-    if not text or len(content) > MAX_BYTES:
-        what = "an empty one" if not text else "a larger one"
-        raise SecretError(path, f"expected a secret of at most {MAX_BYTES} bytes in the file {file}, got {what}")
+    if not text:
+        raise SecretError(path, f"expected a secret of at most {MAX_BYTES} bytes in the file {file}, got an empty one")
     return text

@@ -24,9 +24,10 @@ from crucible_server.config import (
     shown,
     value_at,
 )
+from crucible_server.config.problems import Problem
 from crucible_server.configuration import entries
 from crucible_server.configuration.changes import Cause, ConfigurationChange, ConfigurationSink, KeyChange, differences
-from crucible_server.configuration.refusals import check_keys, not_valid, stale, unknown_revision
+from crucible_server.configuration.refusals import behind, check_keys, not_valid, stale, unknown_revision
 from crucible_server.configuration.watched import WatchedFiles
 from crucible_server.errors import ErrorKind, ServiceError, invalid, unavailable
 from crucible_server.store import EventDraft, Store, StoreError, StoreErrorKind
@@ -49,19 +50,24 @@ class Configuration:
         With `leave_overlay` what calls have set is not in force, until the next call sets something.
         """
         self._sources = sources or Sources.fixed(config)
-        self._leave_overlay = leave_overlay
+        self._leaves_aside = leave_overlay
         self._overlay = Overlay()
+        self._latest = Overlay()
         self._target: Loaded | None = None
         self._lock = asyncio.Lock()
         self._changed = asyncio.Event()
         self._files = WatchedFiles([] if self._sources.file is None else [self._sources.file])
         self._store: Store | None = None
         self._task: asyncio.Task[None] | None = None
-        self._is_closed = False
+        self._is_closed = self._reads_again = False
         self.config = config
         """What is in force."""
         self.file_problem = ""
         """Why the latest change of the file is not in force; empty when it is."""
+        self.revision_problem = ""
+        """Why what calls have set last, at another server, is not in force here; empty when it is."""
+        self.checks: list[Callable[[ServerConfig], None]] = []
+        """Called with every configuration before it is stored or comes into force; what one raises refuses it."""
         self.appliers: list[Callable[[ServerConfig], None]] = []
         """Called with every configuration that comes into force, in order; none may raise."""
         self.on_change: list[ConfigurationSink] = []
@@ -70,7 +76,7 @@ class Configuration:
 
     @property
     def version(self) -> int:
-        """Counts the changes made by calls."""
+        """The change made by calls that is in force, counted from 1 on; later ones may be kept: `revision_problem`."""
         return self._overlay.version
 
     @property
@@ -84,8 +90,8 @@ class Configuration:
         self._store = store
         latest = await store.latest_config_revision()
         if latest is not None:
-            self._overlay = _overlay(latest)
-            if self._leave_overlay:
+            self._latest = self._overlay = _overlay(latest)
+            if self._leaves_aside:
                 self._overlay = Overlay(version=latest.version)
         try:
             target = load(self._sources, self._overlay)
@@ -120,11 +126,7 @@ class Configuration:
         async with self._lock:
             self._files.take(self.target.watched)
             try:
-                target = await asyncio.to_thread(load, self._sources, self._overlay)
-                # Another file may have been named by now.
-                if target.watched != self.target.watched:
-                    self._files.take(target.watched)
-                changes = self._take(target, "file", "")
+                changes = await self._read()
             except ConfigError as error:
                 self.file_problem = str(error)
                 log.error("configuration_refused", file=str(self._sources.file), problems=list(error.problems))
@@ -135,6 +137,24 @@ class Configuration:
                 self._wake()
             if not changes:
                 log.info("configuration_unchanged", file=str(self._sources.file))
+
+    async def _read(self) -> tuple[KeyChange, ...]:
+        """Reads file and secrets, and puts them in force. Raises ConfigError, with nothing changed."""
+        is_behind = bool(self.revision_problem)
+        overlay = self._latest if is_behind else self._overlay
+        try:
+            target = await asyncio.to_thread(load, self._sources, overlay)
+            changes = self._take(target, "file", "", overlay)
+        except ConfigError:
+            if not is_behind:
+                raise
+            # It does not help against what is not in force; it still counts beside what is.
+            target = await asyncio.to_thread(load, self._sources, self._overlay)
+            changes = self._take(target, "file", "", self._overlay)
+        # Another file may have been named by now.
+        if target.watched != self._files.files:
+            self._files.take(target.watched)
+        return changes
 
     async def update(
         self,
@@ -149,13 +169,16 @@ class Configuration:
         """Sets some keys and takes others back, all or none; returns what changed.
 
         Raises ServiceError: VALIDATION_ERROR, SECURITY_VIOLATION for keys that are set beside the server only,
-        VERSION_CONFLICT; and StoreError, with nothing changed.
+        VERSION_CONFLICT, CONFIGURATION_ERROR while what another server has set does not fit here; and StoreError, with
+        nothing changed.
         """
         _check_comment(comment)
-        check_keys([*values, *resets], is_set=frozenset(self._overlay.values))
+        check_keys([*values, *resets], is_set=frozenset(self._latest.values))
 
         def next_overlay() -> Mapping[str, Any]:
-            kept = {key: value for key, value in self._overlay.values.items() if key not in resets}
+            # What was left aside at the start is kept by whoever only takes some of it back.
+            before = self._overlay if self._leaves_aside and values else self._latest
+            kept = {key: value for key, value in before.values.items() if key not in resets}
             return {**kept, **values}
 
         return await self._change(next_overlay, expected, principal, comment, None, validate_only)
@@ -170,9 +193,10 @@ class Configuration:
         """
         _check_comment(comment)
         assert self._store is not None
-        revision = await self._store.get_config_revision(version) if version else None
+        # What no version can be, the database may not even be asked for.
+        revision = await self._store.get_config_revision(version) if 0 < version < 1 << 63 else None
         if version and revision is None:
-            raise unknown_revision(version, self.version)
+            raise unknown_revision(version, self._latest.version)
         wanted = Overlay() if revision is None else _overlay(revision)
         return await self._change(lambda: wanted.values, expected, principal, comment, version, False)
 
@@ -189,10 +213,10 @@ class Configuration:
         for _ in range(_MAX_TRIES):
             async with self._lock:
                 await self._catch_up()
-                if expected is not None and expected != self.version:
-                    raise stale(expected, self.version)
+                if expected is not None and expected != self._latest.version:
+                    raise stale(expected, self._latest.version)
                 overlay, target, changes = self._plan(next_overlay())
-                if validate_only or overlay.values == self._overlay.values:
+                if validate_only or overlay.values == self._latest.values:
                     return changes
                 cause: Cause = "call" if reverted_to is None else "revert"
                 told = self.told(ConfigurationChange(overlay.version, cause, principal, changes))
@@ -213,33 +237,60 @@ class Configuration:
                     if error.kind is not StoreErrorKind.CONFLICT:
                         raise
                     continue
-                self._overlay = overlay
-                self._take(target, cause, principal)
+                self._latest = overlay
+                self._take(target, cause, principal, overlay)
                 return changes
         raise unavailable("another server changes the configuration all the time; try again")
 
     def _plan(self, values: Mapping[str, Any]) -> tuple[Overlay, Loaded, tuple[KeyChange, ...]]:
-        version = self.version + 1
+        version = self._latest.version + 1
         try:
             target = self.target.with_overlay(Overlay(values, version))
-            after = target.pinned(self.config)
+            after = self._after(target)
         except ConfigError as error:
+            if self.revision_problem:
+                raise behind(self._latest.version, self.version, error) from error
             raise not_valid(error, values) from error
         # As the models have read them: "30s" and 30.0 are the same.
         keys = {key.path: key for key in all_keys(ServerConfig)}
         normal = {name: shown(value_at(target.config, keys[name])) for name in values}
-        return Overlay(normal, version), target, self._changes(target, after)
+        overlay = Overlay(normal, version)
+        return overlay, target, (*self._changes(target, after), *self._taken_back(overlay, target))
+
+    def _after(self, target: Loaded) -> ServerConfig:
+        """What would hold now. Raises ConfigError when that, or what holds from the next start, cannot be."""
+        after = target.pinned(self.config)
+        for config in (after, target.config):
+            for check in self.checks:
+                try:
+                    check(config)
+                except Exception as error:
+                    log.exception("configuration_not_possible")
+                    raise ConfigError([Problem(f"it cannot be put in force: {error}")]) from error
+        return after
 
     def _changes(self, target: Loaded, after: ServerConfig) -> tuple[KeyChange, ...]:
         live = [each for each in differences(self.config, after) if not each.needs_restart]
         later = [each for each in differences(self.target.config, target.config) if each.needs_restart]
         return (*live, *later)
 
-    def _take(self, target: Loaded, cause: Cause, principal: str) -> tuple[KeyChange, ...]:
+    def _taken_back(self, overlay: Overlay, target: Loaded) -> Iterable[KeyChange]:
+        """What a change erases of what was left aside at the start: not in force, but it would be at the next one."""
+        if not self._leaves_aside:
+            return
+        for key in all_keys(ServerConfig):
+            if key.path in self._latest.values and key.path not in overlay.values:
+                yield KeyChange(key, self._latest.values[key.path], shown(value_at(target.config, key)))
+
+    def _take(self, target: Loaded, cause: Cause, principal: str, overlay: Overlay) -> tuple[KeyChange, ...]:
         """Puts a configuration in force. Raises ConfigError, with nothing changed."""
-        after = target.pinned(self.config)
+        after = self._after(target)
         changes = self._changes(target, after)
-        self._target, self.config = target, after
+        self._target, self.config, self._overlay = target, after, overlay
+        if overlay is self._latest:
+            self.revision_problem, self._leaves_aside = "", False
+        # What was said of the file may hold beside what calls had set before only.
+        self._reads_again = cause != "file" and bool(self.file_problem)
         for apply in self.appliers:
             try:
                 apply(after)
@@ -263,22 +314,24 @@ class Configuration:
         """Takes up what another server on the same database has set."""
         assert self._store is not None
         latest = await self._store.latest_config_revision()
-        if latest is None or latest.version <= self.version:
+        if latest is None or latest.version <= self._latest.version:
             return
-        overlay = _overlay(latest)
+        self._latest, self._leaves_aside = _overlay(latest), False
+        overlay = self._latest
         try:
-            target = self.target.with_overlay(overlay)
-            self._overlay = overlay
-            self._take(target, "call" if latest.reverted_to is None else "revert", latest.principal)
+            cause: Cause = "call" if latest.reverted_to is None else "revert"
+            self._take(self.target.with_overlay(overlay), cause, latest.principal, overlay)
         except ConfigError as error:
-            self._overlay = Overlay(self._overlay.values, latest.version)
+            self.revision_problem = f"version {latest.version} does not fit this server: {error}"
             log.error("configuration_refused", version=latest.version, problems=list(error.problems))
+            self._wake()
 
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(_POLL_SECONDS)
             try:
-                if self._files.have_changed():
+                if self._files.have_changed() or self._reads_again:
+                    self._reads_again = False
                     await self.reload()
                 async with self._lock:
                     await self._catch_up()
@@ -295,21 +348,21 @@ class Configuration:
 
     async def watch(
         self, wanted: Sequence[str] = ()
-    ) -> AsyncIterator[tuple[int, str, Iterable[config_pb2.ConfigEntry]]]:
-        """Version, problem of the file and entries: all of them, then at every change those that are not as before.
+    ) -> AsyncIterator[tuple[int, str, str, Iterable[config_pb2.ConfigEntry]]]:
+        """Version, both problems and entries: all of them, then at every change those that are not as before.
 
         Raises ServiceError (UNAVAILABLE) when the server stops.
         """
         keys = _selected(wanted)
         told: dict[str, config_pb2.ConfigEntry] | None = None
-        last = (0, "")
+        last = (0, "", "")
         while True:
             if self._is_closed:
                 raise unavailable("the server is shutting down; watch again")
             changed = self._changed
             now = {key.path: entries.entry(key, self.config, self.target) for key in keys}
             fresh = [entry for path, entry in now.items() if told is None or told[path] != entry]
-            state = (self.version, self.file_problem)
+            state = (self.version, self.file_problem, self.revision_problem)
             if told is None or fresh or state != last:
                 yield *state, fresh
             told, last = now, state

@@ -78,8 +78,10 @@ def to_value(plain: Any) -> value_pb2.Value:
             return value_pb2.Value(null_value=value_pb2.NullValue())
         case bool():
             return value_pb2.Value(bool_value=plain)
-        case int():
-            return value_pb2.Value(int_value=plain) if plain < 2**63 else value_pb2.Value(uint_value=plain)
+        case int() if -(2**63) <= plain < 2**63:
+            return value_pb2.Value(int_value=plain)
+        case int() if 0 <= plain < 2**64:
+            return value_pb2.Value(uint_value=plain)
         case float():
             return value_pb2.Value(double_value=plain)
         case list():

@@ -52,6 +52,18 @@ def not_valid(error: ConfigError, values: Mapping[str, Any]) -> ServiceError:
     return _refused(violations)
 
 
+def behind(latest: int, in_force: int, error: ConfigError) -> ServiceError:
+    """A change at a server that cannot have what another one has set, and would undo it."""
+    return ServiceError(
+        ErrorKind.ERROR_KIND_CONFIGURATION_ERROR,
+        f"version {latest} of the configuration, set at another server of this database, is not in force here, where "
+        f"version {in_force} is: together with this change it does not fit this server ({'; '.join(error.problems)}). "
+        "Mend that server's file, environment or flags, make the change where the version is in force, or take back "
+        "what does not fit",
+        metadata={"latest_version": str(latest), "current_version": str(in_force)},
+    )
+
+
 def stale(expected: int, current: int) -> ServiceError:
     """A change of something that somebody else has changed meanwhile."""
     return ServiceError(

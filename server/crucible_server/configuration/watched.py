@@ -20,6 +20,11 @@ class WatchedFiles:
         self._files = tuple(files)
         self._taken = self._last = self._signature()
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Those that are looked at."""
+        return self._files
+
     def take(self, files: Sequence[Path]) -> None:
         """These files are known as they are now; to be called before they are read."""
         self._files = tuple(files)

@@ -148,13 +148,13 @@ class Engine(Service):
             if not await execution.begin():
                 return
             with span("queue"):
-                began, is_late = time.perf_counter(), not ticket.running
+                # Its turn may have come while its record was committed.
+                began, is_late = time.perf_counter(), record.state == State.EXECUTION_STATE_QUEUED
                 is_due = is_late and await execution.wait_turn(ticket.turn)
             recorder().queued(time.perf_counter() - began if is_late else 0.0)
-            if is_due:
+            if is_due and self._may_still_run(execution):
                 started = (story.started(self.events, record),)
                 self.store.mark_running(record.tenant, record.execution_id, time.time_ns(), started)
-                self._hold_back(execution)
             is_development = execution.grant.level == Level.SECURITY_LEVEL_DEVELOPMENT
             interpreter = self.development if is_development else self.interpreter
             await execution.run(interpreter, self.host_calls, self._settings.retention.executions_ns)
@@ -179,12 +179,14 @@ class Engine(Service):
             if not self._live:
                 self._idle.set()
 
-    def _hold_back(self, execution: Execution) -> None:
+    def _may_still_run(self, execution: Execution) -> bool:
         # While it waited, those before it may have used up what its principal may crash.
         try:
             self.crashes.check(execution.grant.tenant, execution.grant.principal)
         except ServiceError as error:
             execution.end(Ending(Kind.EXECUTION_ERROR_KIND_CANCELLED, f"not run: {error.message}"))
+            return False
+        return True
 
     def _join(self, record: ExecutionRecord, digest: bytes) -> Observed:
         if record.request_hash != digest:

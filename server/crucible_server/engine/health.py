@@ -33,6 +33,8 @@ class Reason:
     status: Status
     message: str
     """What is wrong, and what to do about it."""
+    public: str = ""
+    """What others than operators are told, when the message says more than is meant for them."""
     concerns_store: bool = False
     """Whether it keeps also those services from working that only need the store."""
 
@@ -65,7 +67,7 @@ def _of_interpreter(engine: Engine, patience: float) -> Iterator[Reason]:
     if engine.development.ready.protocol_version and not engine.development.alive:
         yield Reason("development_down", DEGRADED, "the interpreter of DEVELOPMENT is down and is being restarted")
     if engine.files is not None and engine.files.failure:
-        yield Reason("files_down", DEGRADED, f"scripts have no files: {engine.files.failure}")
+        yield Reason("files_down", DEGRADED, f"scripts have no files: {engine.files.failure}", "scripts have no files")
     restarts = interpreter.restart_times
     if len(restarts) == restarts.maxlen and time.monotonic() - restarts[0] < _RESTARTS_SECONDS:
         yield Reason(
@@ -78,12 +80,14 @@ def _of_interpreter(engine: Engine, patience: float) -> Iterator[Reason]:
 def _of_store(engine: Engine) -> Iterator[Reason]:
     upkeep = engine.upkeep
     if engine.store.trouble:
-        yield Reason("store_trouble", DEGRADED, f"writes wait until the store is back: {engine.store.trouble}")
+        waits = "writes wait until the store is back"
+        yield Reason("store_trouble", DEGRADED, f"{waits}: {engine.store.trouble}", waits)
     elif upkeep.store_failure:
-        said = f"the store does not take writes: {upkeep.store_failure}"
-        yield Reason("store_failed", UNHEALTHY, said, concerns_store=True)
+        fails = "the store does not take writes"
+        yield Reason("store_failed", UNHEALTHY, f"{fails}: {upkeep.store_failure}", fails, concerns_store=True)
     elif time.monotonic() - upkeep.refused_at < _REFUSAL_SECONDS:
-        yield Reason("store_refused", DEGRADED, f"the store refused an execution: {upkeep.refusal}")
+        refused = "the store refused an execution"
+        yield Reason("store_refused", DEGRADED, f"{refused}: {upkeep.refusal}", refused)
 
 
 def _of_load(engine: Engine) -> Iterator[Reason]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from crucible_server.config.keys import redacted
 from crucible_server.outbound.addresses import Address, what_it_is
 from crucible_server.outbound.allowance import RefusedError
 
@@ -70,7 +71,7 @@ def parse_entry(text: str) -> AllowedOrigin:
     if match is None or (scheme := match["scheme"].lower()) not in DEFAULT_PORTS:
         raise ValueError(
             "expected http:// or https:// with a host and perhaps a port, such as https://api.example.com, "
-            f"https://*.example.com or http://10.0.0.5:8080, without user, path or query; got {text!r}"
+            f"https://*.example.com or http://10.0.0.5:8080, without user, path or query; got {redacted(text)!r}"
         )
     port = int(match["port"]) if match["port"] else DEFAULT_PORTS[scheme]
     if not 0 < port < 65536:

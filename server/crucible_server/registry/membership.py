@@ -132,7 +132,7 @@ class Membership:
 
     def _renewal(self, remote: RemoteRegistry) -> Callable[[], Awaitable[None]]:
         async def renew() -> None:
-            async with asyncio.timeout(self._config.refresh):
+            async with asyncio.timeout(self._config.refresh_interval):
                 await remote.renew(self._info, self._config.lease, *self._status)
 
         return renew
@@ -159,5 +159,5 @@ class Membership:
 
     async def _pause(self, changed: asyncio.Event) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._config.refresh):
+            async with asyncio.timeout(self._config.refresh_interval):
                 await changed.wait()

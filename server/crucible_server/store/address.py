@@ -11,6 +11,10 @@ from typing import TypeAlias
 from .errors import StoreError, StoreErrorKind
 
 _SCHEME = re.compile(r"([A-Za-z0-9+]+)://")
+_CONNINFO = re.compile(r"(?:^|\s)(?:host|hostaddr|port|dbname|user|passfile|\w*password)\s*=")
+_PATH = re.compile(r"^\w+://[^/?#]*")
+_PORTS = re.compile(r"[0-9,]*")
+_SECRETS = ("password", "secret")
 _EXAMPLES = "sqlite:////var/lib/crucible/crucible.db, a path, or postgresql://crucible@localhost/crucible"
 
 
@@ -49,7 +53,7 @@ def address_of(url: str, password: str | None = None) -> Address:
     if match is None:
         if url.strip() and not url.startswith(("sqlite:", "postgresql:", "postgres:")):
             return _file(url)
-        raise _unusable(f"`store_url` should look like {_EXAMPLES} but is {url!r}.")
+        raise _unusable(f"`store_url` should look like {_EXAMPLES}.")
     scheme = match[1].lower()
     if scheme == "sqlite":
         return _file(url[match.end() :].removeprefix("/"))
@@ -71,6 +75,9 @@ def _file(name: str) -> SqliteAddress:
         raise _unusable(
             "`store_url` names no file. A store in memory would lose executions; use sqlite:///PATH.",
         )
+    # Somebody's way to name a database of PostgreSQL, perhaps with a password.
+    if _CONNINFO.search(name) or ("@" in name and not name.startswith(("/", "~", "."))):
+        raise _unusable(f"`store_url` is neither a path nor a URL: it should look like {_EXAMPLES}.")
     return SqliteAddress(Path(name).expanduser().absolute())
 
 
@@ -81,12 +88,15 @@ def _database(url: str, password: str | None) -> PostgresAddress:
     # What libpq says of a URL repeats parts of it, and one of them may be a password.
     try:
         parsed = conninfo_to_dict(url)
+        # A password with a `/` in it ends the host early, and is taken for a port and a database.
+        if "@" in _PATH.sub("", url).partition("?")[0] or not _PORTS.fullmatch(str(parsed.get("port", ""))):
+            raise psycopg.Error
     except psycopg.Error:
         raise _unusable(
             "`store_url` is no URL that PostgreSQL understands. Expected postgresql://USER@HOST:PORT/DATABASE, with "
             "options such as ?sslmode=verify-full; special characters are written %40 and the like."
         ) from None
-    if "password" in parsed:
+    if any(word in name for name in parsed for word in _SECRETS):
         raise _unusable(
             "`store_url` holds a password, which commands and logs would show. Take it out of the URL, and name a file "
             "that holds it by `store_password_file`, or set CRUCIBLE_STORE_PASSWORD."

@@ -218,13 +218,14 @@ class OpenDatabase:
         )
         return both[0]
 
-    def _post(self, operation: Operation[Any], argument: Any, events: Drafts) -> None:
-        """The same, when nobody waits for the outcome. Raises StoreError when the store is closed."""
+    def _post(self, operation: Operation[Any], argument: Any, events: Drafts) -> asyncio.Future[Any]:
+        """The same, when nobody has to wait for the outcome. Raises StoreError when the store is closed."""
         write = (operation, argument, events)
         future = self._writer.submit(
             event_operations.tell, write, compound=True, committed=lambda both: self._tell(both[1])
         )
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return future
 
     def _tell(self, events: list[StoredEvent]) -> None:
         if events:

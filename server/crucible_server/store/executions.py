@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeAlias
 
 from . import execution_operations as operations
 from . import execution_statements as s
@@ -11,6 +13,7 @@ from . import lists
 from .announcements import CancelRequested
 from .base import OpenDatabase, Snapshot
 from .database import Database
+from .errors import StoreError, StoreErrorKind
 from .event_records import EventDraft
 from .records import Change, ExecutionEnd, ExecutionQuery, ExecutionRecord, OutputSegment
 from .sql import Statement
@@ -23,13 +26,18 @@ _SMALL_BYTES = 16 * 1024
 _BATCH = 50
 _LATEST = (1 << 63) - 1
 
+_Key: TypeAlias = tuple[str, str]
+_Mark: TypeAlias = tuple[int, Sequence[EventDraft]]
+"""When an execution began to run, and the events that tell of it."""
+
 
 class ExecutionStore(OpenDatabase):
     """Executions by (tenant, execution_id)."""
 
     def __init__(self, database: Database, snapshot: Snapshot) -> None:
         super().__init__(database, snapshot)
-        self._marks: dict[tuple[str, str], tuple[int, Sequence[EventDraft]]] = {}
+        self._marks: dict[_Key, _Mark] = {}
+        self._posted_marks: dict[_Key, asyncio.Future[Any]] = {}
         self._mark_timer: asyncio.TimerHandle | None = None
 
     async def begin_execution(
@@ -62,13 +70,23 @@ class ExecutionStore(OpenDatabase):
 
         Raises StoreError of kind CONFLICT when it was never begun or has ended before.
         """
-        _, untold = self._marks.pop((end.tenant, end.execution_id), (0, ()))
+        key = (end.tenant, end.execution_id)
+        if (posted := self._posted_marks.get(key)) is not None:
+            # Small writes may overtake it, and nothing ends before it starts.
+            await asyncio.wait((posted,))
+        mark = self._marks.pop(key, None)
+        told = events if mark is None else (*mark[1], *events)
         size = len(end.result)
         if end.return_value is not None:
             size += len(end.return_value)
         if end.output is not None:
             size += len(end.output.data)
-        await self._write(operations.finish_execution, end, (*untold, *events), small=size < _SMALL_BYTES)
+        try:
+            await self._write(operations.finish_execution, end, told, small=size < _SMALL_BYTES)
+        except StoreError as error:
+            if mark is not None and error.kind is not StoreErrorKind.CONFLICT:
+                self._marks[key] = mark
+            raise
 
     async def get_execution(self, tenant: str, execution_id: str) -> ExecutionRecord | None:
         """An execution of this tenant."""
@@ -163,9 +181,17 @@ class ExecutionStore(OpenDatabase):
         if self._mark_timer is not None:
             self._mark_timer.cancel()
             self._mark_timer = None
-        for (tenant, execution_id), (start_time, events) in self._marks.items():
-            self._post(operations.mark_running, (tenant, execution_id, start_time), events)
-        self._marks.clear()
+        marks, self._marks = self._marks, {}
+        for key, mark in marks.items():
+            posted = self._post(operations.mark_running, (*key, mark[0]), mark[1])
+            self._posted_marks[key] = posted
+            posted.add_done_callback(partial(self._mark_posted, key, mark))
+
+    def _mark_posted(self, key: _Key, mark: _Mark, posted: asyncio.Future[Any]) -> None:
+        del self._posted_marks[key]
+        if posted.cancelled() or posted.exception() is not None:
+            # It is told with the end, if not before.
+            self._marks[key] = mark
 
     async def _segment(self, statement: Statement, tenant: str, execution_id: str, after: int) -> OutputSegment | None:
         if after >= _LATEST:

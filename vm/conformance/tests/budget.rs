@@ -107,7 +107,7 @@ thread_local! {
 fn refill_goes_on_until_it_returns_none() {
     let program = program(CLOSURES);
     let (needed, _) = count(&program, &[1_000]);
-    budget::set_refill(Some(|| {
+    budget::set_refill(Some(|_| {
         REFILLS.with(|n| n.set(n.get() + 1));
         100
     }));
@@ -115,7 +115,7 @@ fn refill_goes_on_until_it_returns_none() {
     assert_eq!(value, "500500");
     assert_eq!(REFILLS.with(|n| n.get()), (needed - 1) / 100);
 
-    budget::set_refill(Some(|| 0));
+    budget::set_refill(Some(|_| 0));
     let error = vm_error(program.call_within(100, "main", &[1_000]));
     assert!(error.is_budget_exhausted());
     budget::set_refill(None);

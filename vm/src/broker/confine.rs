@@ -1,7 +1,6 @@
 //! What the broker takes from itself, in the order in which it can: first what ties it to the server, then rights, then
 //! the file system, last all system calls that it does not need.
 
-use std::io::Error;
 use std::os::fd::{AsFd, RawFd};
 
 use landlock::{
@@ -13,6 +12,8 @@ use super::roots::Roots;
 use super::{filter, WORKERS};
 use crate::frames::v1::IsolationLayer;
 use crate::frames::vm::BrokerSetup;
+use crate::jail::inherited::{self, die_with_parent, prctl};
+use crate::jail::{capabilities, layers::layer};
 
 /// The newest that this program knows; an older kernel keeps what it knows of it.
 const LANDLOCK: ABI = ABI::V6;
@@ -22,7 +23,6 @@ const DATA_BYTES: u64 = 64 << 20;
 const DESCRIPTORS: u64 = 8 + WORKERS as u64 * 6;
 /// A name of the longest kind with what keeps it.
 const ENTRY_BYTES: u64 = 400;
-const LAST_CAPABILITY: u64 = 63;
 
 /// Dies with the server, and holds nothing of it but the socket.
 pub fn leave_server(control: RawFd) -> Result<(), String> {
@@ -50,9 +50,10 @@ pub fn leave_server(control: RawFd) -> Result<(), String> {
 /// mode let that user, also when it is root.
 pub fn give_up_rights(setup: &BrokerSetup) -> Result<(), String> {
     // While it still may: the right to do so goes with the user.
-    drop_bounding_set();
+    capabilities::empty_bounding_set();
     become_user(setup.uid, setup.gid)?;
-    drop_capabilities()?;
+    capabilities::give_up()
+        .map_err(|error| format!("cannot set the capabilities to none: {error}"))?;
     let reply = setup
         .max_read_bytes
         .max(u64::from(setup.max_list_entries) * ENTRY_BYTES);
@@ -82,90 +83,22 @@ fn become_user(uid: u32, gid: u32) -> Result<(), String> {
             "expected to run as user {uid} (uid), but the server is user {own}: only root may become another"
         ));
     }
-    // SAFETY: numbers, and an empty list.
-    unsafe {
-        for (name, result) in [
-            ("setgroups", libc::setgroups(0, std::ptr::null())),
-            ("setresgid", libc::setresgid(gid, gid, gid)),
-            ("setresuid", libc::setresuid(uid, uid, uid)),
-        ] {
-            if result != 0 {
-                let error = Error::last_os_error();
-                return Err(format!("cannot become user {uid}: {name}: {error}"));
-            }
-        }
-    }
+    inherited::become_user(uid, gid)
+        .map_err(|problem| format!("cannot become user {uid}: {problem}"))?;
     // Cleared by the change of user.
     die_with_server()
 }
 
 fn die_with_server() -> Result<(), String> {
-    prctl(
-        "PR_SET_PDEATHSIG",
-        libc::PR_SET_PDEATHSIG,
-        libc::SIGKILL as u64,
-    )?;
+    die_with_parent()?;
     prctl("PR_SET_DUMPABLE", libc::PR_SET_DUMPABLE, 0)
 }
 
+/// To this value, or to the hard one when that is lower.
 fn lower(name: &str, resource: libc::__rlimit_resource_t, value: u64) -> Result<(), String> {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: the structure lives in this frame.
-    unsafe {
-        if libc::getrlimit(resource, &mut limit) != 0 {
-            return Err(failed(name));
-        }
-        limit.rlim_max = limit.rlim_max.min(value);
-        limit.rlim_cur = limit.rlim_max;
-        match libc::setrlimit(resource, &limit) {
-            0 => Ok(()),
-            _ => Err(failed(name)),
-        }
-    }
-}
-
-#[repr(C)]
-struct CapabilityHeader {
-    version: u32,
-    pid: libc::c_int,
-}
-
-/// Effective, permitted and inheritable ones, 32 at a time.
-type CapabilitySets = [[u32; 3]; 2];
-
-const CAPABILITY_VERSION: u32 = 0x2008_0522;
-
-fn drop_bounding_set() {
-    for capability in 0..=LAST_CAPABILITY {
-        // Refused to whoever has none, and for numbers that the kernel does not know.
-        // SAFETY: takes numbers only.
-        unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
-    }
-}
-
-fn drop_capabilities() -> Result<(), String> {
-    let header = CapabilityHeader {
-        version: CAPABILITY_VERSION,
-        pid: 0,
-    };
-    let none: CapabilitySets = [[0; 3]; 2];
-    // SAFETY: numbers, and structures of the kernel's layout that live in this frame.
-    unsafe {
-        libc::prctl(
-            libc::PR_CAP_AMBIENT,
-            libc::PR_CAP_AMBIENT_CLEAR_ALL,
-            0,
-            0,
-            0,
-        );
-        match libc::syscall(libc::SYS_capset, &header, none.as_ptr()) {
-            0 => Ok(()),
-            _ => Err(failed("the capabilities to none")),
-        }
-    }
+    inherited::limit(resource)
+        .and_then(|limit| inherited::set_limit(resource, limit.rlim_max.min(value)))
+        .map_err(|error| format!("cannot set {name}: {error}"))
 }
 
 /// Lets the kernel keep this process below the roots, whatever it asks for. Returns what is in force.
@@ -241,25 +174,4 @@ pub fn forbid_the_rest() -> Result<(), String> {
     seccompiler::apply_filter_all_threads(&program).map_err(|error| {
         format!("cannot install the system call filter: {error}; a container has to allow seccomp")
     })
-}
-
-fn prctl(name: &str, option: i32, value: u64) -> Result<(), String> {
-    // SAFETY: the options used take numbers only.
-    match unsafe { libc::prctl(option, value, 0, 0, 0) } {
-        0 => Ok(()),
-        _ => Err(failed(name)),
-    }
-}
-
-fn failed(what: &str) -> String {
-    format!("cannot set {what}: {}", Error::last_os_error())
-}
-
-fn layer(name: &str, active: bool, required: bool, detail: &str) -> IsolationLayer {
-    IsolationLayer {
-        name: name.into(),
-        active,
-        required,
-        detail: detail.into(),
-    }
 }

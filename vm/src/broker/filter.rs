@@ -1,30 +1,16 @@
 //! The one table of system calls that the broker may make once it is set up. Any other ends it with SIGSYS.
 
-use libc::c_long;
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch,
-};
+use seccompiler::BpfProgram;
 
-#[cfg(target_arch = "x86_64")]
-const ARCH: TargetArch = TargetArch::x86_64;
-#[cfg(target_arch = "aarch64")]
-const ARCH: TargetArch = TargetArch::aarch64;
+use crate::filter::Arg::Within;
+use crate::filter::{self, Table, ANY, READ_WRITE};
 
-const ANY: Option<(u8, u64)> = None;
-
-/// Of all bits of the argument, only those of the mask may be set.
-const fn within(argument: u8, mask: u64) -> Option<(u8, u64)> {
-    Some((argument, mask))
-}
-
-const READ_WRITE: u64 = (libc::PROT_READ | libc::PROT_WRITE) as u64;
 const PERMISSIONS: u64 = 0o777;
 const EMPTY_FOLDER: u64 = libc::AT_REMOVEDIR as u64;
 
 /// No call here makes a process, a thread, a socket or executable memory, and none but openat2 opens anything. Of the
 /// calls that take names, all take them below a descriptor.
-const TABLE: &[(c_long, Option<(u8, u64)>)] = &[
+const TABLE: Table = &[
     (libc::SYS_openat2, ANY),
     (libc::SYS_read, ANY),
     (libc::SYS_readv, ANY),
@@ -36,15 +22,15 @@ const TABLE: &[(c_long, Option<(u8, u64)>)] = &[
     (libc::SYS_newfstatat, ANY),
     (libc::SYS_statx, ANY),
     (libc::SYS_getdents64, ANY),
-    (libc::SYS_mkdirat, within(2, PERMISSIONS)),
-    (libc::SYS_unlinkat, within(2, EMPTY_FOLDER)),
-    (libc::SYS_renameat2, within(4, 0)),
-    (libc::SYS_fchmod, within(1, PERMISSIONS)),
+    (libc::SYS_mkdirat, &[&[Within(2, PERMISSIONS)]]),
+    (libc::SYS_unlinkat, &[&[Within(2, EMPTY_FOLDER)]]),
+    (libc::SYS_renameat2, &[&[Within(4, 0)]]),
+    (libc::SYS_fchmod, &[&[Within(1, PERMISSIONS)]]),
     (libc::SYS_ftruncate, ANY),
     (libc::SYS_fdatasync, ANY),
     // Memory that is never executable.
-    (libc::SYS_mmap, within(2, READ_WRITE)),
-    (libc::SYS_mprotect, within(2, READ_WRITE)),
+    (libc::SYS_mmap, &[&[Within(2, READ_WRITE)]]),
+    (libc::SYS_mprotect, &[&[Within(2, READ_WRITE)]]),
     (libc::SYS_mremap, ANY),
     (libc::SYS_munmap, ANY),
     (libc::SYS_madvise, ANY),
@@ -64,31 +50,7 @@ const TABLE: &[(c_long, Option<(u8, u64)>)] = &[
 
 /// Compiles the table.
 pub fn compile() -> Result<BpfProgram, String> {
-    let failed = |error: seccompiler::BackendError| {
-        format!("cannot compile the system call filter: {error}")
-    };
-    let mut rules = std::collections::BTreeMap::new();
-    for (call, argument) in TABLE {
-        let mut chain = Vec::new();
-        if let Some((index, mask)) = *argument {
-            let beyond = SeccompCmpOp::MaskedEq(!mask);
-            let condition = SeccompCondition::new(index, SeccompCmpArgLen::Qword, beyond, 0);
-            let rule = condition.and_then(|condition| SeccompRule::new(vec![condition]));
-            chain.push(rule.map_err(failed)?);
-        }
-        if rules.insert(*call, chain).is_some() {
-            return Err(format!(
-                "cannot compile the system call filter: call {call} is in the table twice"
-            ));
-        }
-    }
-    let filter = SeccompFilter::new(
-        rules,
-        SeccompAction::KillProcess,
-        SeccompAction::Allow,
-        ARCH,
-    );
-    filter.and_then(BpfProgram::try_from).map_err(failed)
+    filter::compile(TABLE)
 }
 
 #[cfg(test)]

@@ -41,8 +41,8 @@ pub enum Sets {
 
 /// One context to compile with, and what runs for each set of modules.
 pub struct Preloaded {
-    /// Has every module, also those that only another zygote can run: what a level lacks is found when it is named. A second context would be two more megabytes of
-    /// which every fork has to copy the page tables.
+    /// Has every module, also those that only another zygote can run: what a level lacks is found when it is named. A
+    /// second context would be two more megabytes of which every fork has to copy the page tables.
     context: Context,
     runtimes: BTreeMap<u32, Arc<RuntimeContext>>,
     collect: Arc<Unit>,

@@ -1,4 +1,4 @@
-//! Capabilities: parts of root's power. The zygote gives up all of them, and the ways to get some back.
+//! Capabilities: parts of root's power. Zygote and broker give up all of them, and ways to get some back.
 
 use std::io::Error;
 
@@ -30,6 +30,14 @@ const MOST: libc::c_ulong = 64;
 
 /// Empties the bounding set and locks the bits by which a user could be root again, where that is allowed.
 pub fn lock() {
+    empty_bounding_set();
+    let bits = NO_ROOT | SETUID_FIXUP_STAYS | NO_KEEP_CAPS | NO_AMBIENT_RAISE;
+    // SAFETY: numbers only.
+    unsafe { libc::prctl(libc::PR_SET_SECUREBITS, bits, 0, 0, 0) };
+}
+
+/// Empties the bounding set, where that is allowed.
+pub fn empty_bounding_set() {
     // SAFETY: numbers only.
     unsafe {
         for capability in 0..MOST {
@@ -41,14 +49,21 @@ pub fn lock() {
                 _ => break,
             }
         }
-        let bits = NO_ROOT | SETUID_FIXUP_STAYS | NO_KEEP_CAPS | NO_AMBIENT_RAISE;
-        libc::prctl(libc::PR_SET_SECUREBITS, bits, 0, 0, 0);
     }
 }
 
 /// Gives up all capabilities. Returns whether the bounding set is empty, too; it stays when nothing allows to change it.
 pub fn drop_all() -> Result<bool, String> {
     lock();
+    give_up().map_err(|error| format!("cannot give up capabilities: {error}"))?;
+    // SAFETY: numbers only.
+    let is_bound =
+        |capability: libc::c_ulong| unsafe { libc::prctl(libc::PR_CAPBSET_READ, capability, 0, 0, 0) } == 1;
+    Ok(!(0..MOST).any(is_bound))
+}
+
+/// Gives up all that this process has, and leaves what bounds those that it could get.
+pub fn give_up() -> Result<(), Error> {
     let mut header = Header {
         version: VERSION,
         pid: 0,
@@ -68,17 +83,11 @@ pub fn drop_all() -> Result<bool, String> {
         if libc::syscall(libc::SYS_capset, &header, none.as_ptr()) != 0
             || libc::syscall(libc::SYS_capget, &mut header, left.as_mut_ptr()) != 0
         {
-            return Err(format!(
-                "cannot give up capabilities: {}",
-                Error::last_os_error()
-            ));
+            return Err(Error::last_os_error());
         }
     }
     if left != none {
-        return Err("cannot give up capabilities: some are left".into());
+        return Err(Error::other("some are left"));
     }
-    // SAFETY: numbers only.
-    let is_bound =
-        |capability: libc::c_ulong| unsafe { libc::prctl(libc::PR_CAPBSET_READ, capability, 0, 0, 0) } == 1;
-    Ok(!(0..MOST).any(is_bound))
+    Ok(())
 }

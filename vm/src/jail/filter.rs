@@ -1,41 +1,16 @@
 //! The one table of system calls that a child may make. Any other ends it with SIGSYS.
 
-use libc::c_long;
-use seccompiler::{
-    sock_filter, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
-    SeccompFilter, SeccompRule, TargetArch,
-};
+use seccompiler::{sock_filter, BpfProgram};
 
 use super::SOCKET;
-
-#[cfg(target_arch = "x86_64")]
-const ARCH: TargetArch = TargetArch::x86_64;
-#[cfg(target_arch = "aarch64")]
-const ARCH: TargetArch = TargetArch::aarch64;
-
-/// What an argument of a system call has to be. The index counts from 0.
-enum Arg {
-    /// The lower 32 bits, which is all that the kernel reads of an `int`.
-    Int(u8, u32),
-    /// Of all 64 bits, only those of the mask may be set.
-    Within(u8, u64),
-    /// Of the lower 32 bits, those outside the mask have to be this value.
-    IntExcept(u8, u32, u32),
-}
-
-use Arg::{Int, IntExcept, Within};
-
-/// One way in which a system call may be made: all of these hold.
-type Rule = &'static [Arg];
-
-const ANY: &[Rule] = &[];
+use crate::filter::Arg::{Int, IntExcept, Within};
+use crate::filter::{self, Table, ANY, READ_WRITE};
 
 const SOCKET_FD: u32 = SOCKET as u32;
 /// Standard error is closed, and no call here can open anything: a message of the standard library gets EBADF, where
 /// forbidding it would turn every such message into a SIGSYS that hides what happened.
 const CLOSED_STDERR: u32 = 2;
 
-const READ_WRITE: u64 = (libc::PROT_READ | libc::PROT_WRITE) as u64;
 const ANONYMOUS: u64 =
     (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_STACK) as u64;
 const NO_FD: u32 = -1i32 as u32;
@@ -54,7 +29,7 @@ const fn private(op: i32) -> u32 {
 
 /// No call here makes a descriptor, names a file or another process, or makes memory executable. `mprotect` is missing
 /// because the main arena, the only one of a single-threaded process, grows without it.
-const TABLE: &[(c_long, &[Rule])] = &[
+const TABLE: Table = &[
     // The socket to the server, and nothing else.
     (libc::SYS_read, &[&[Int(0, SOCKET_FD)]]),
     (
@@ -106,28 +81,7 @@ const TABLE: &[(c_long, &[Rule])] = &[
 
 /// Compiles the table. Done once by the zygote; a child only installs the result.
 pub fn compile() -> Result<BpfProgram, String> {
-    let failed = |error: seccompiler::BackendError| {
-        format!("cannot compile the system call filter: {error}")
-    };
-    let mut rules = std::collections::BTreeMap::new();
-    for (call, alternatives) in TABLE {
-        let chain = alternatives
-            .iter()
-            .map(|rule| compile_rule(rule))
-            .collect::<Result<Vec<_>, _>>();
-        if rules.insert(*call, chain.map_err(failed)?).is_some() {
-            return Err(format!(
-                "cannot compile the system call filter: call {call} is in the table twice"
-            ));
-        }
-    }
-    let filter = SeccompFilter::new(
-        rules,
-        SeccompAction::KillProcess,
-        SeccompAction::Allow,
-        ARCH,
-    );
-    let compiled = filter.and_then(BpfProgram::try_from).map_err(failed)?;
+    let compiled = filter::compile(TABLE)?;
     Ok([IN_NO_BITMAP].into_iter().chain(compiled).collect())
 }
 
@@ -144,23 +98,6 @@ const IN_NO_BITMAP: sock_filter = sock_filter {
 const LOAD_WORD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
 const INSTRUCTION_POINTER: u32 =
     std::mem::offset_of!(libc::seccomp_data, instruction_pointer) as u32;
-
-fn compile_rule(rule: Rule) -> Result<SeccompRule, seccompiler::BackendError> {
-    use SeccompCmpArgLen::{Dword, Qword};
-    let conditions = rule.iter().map(|arg| match *arg {
-        Int(index, value) => SeccompCondition::new(index, Dword, SeccompCmpOp::Eq, value.into()),
-        Within(index, mask) => {
-            SeccompCondition::new(index, Qword, SeccompCmpOp::MaskedEq(!mask), 0)
-        }
-        IntExcept(index, mask, value) => SeccompCondition::new(
-            index,
-            Dword,
-            SeccompCmpOp::MaskedEq((!mask).into()),
-            value.into(),
-        ),
-    });
-    SeccompRule::new(conditions.collect::<Result<Vec<_>, _>>()?)
-}
 
 #[cfg(test)]
 mod tests {

@@ -42,19 +42,36 @@ pub fn restrict(uid: u32) -> Result<Vec<String>, String> {
         ("RLIMIT_NICE", libc::RLIMIT_NICE, 0),
         ("RLIMIT_RTPRIO", libc::RLIMIT_RTPRIO, 0),
     ] {
-        let limit = libc::rlimit {
-            rlim_cur: value,
-            rlim_max: value,
-        };
-        // SAFETY: the structure lives in this frame.
-        if unsafe { libc::setrlimit(resource, &limit) } != 0 {
-            return Err(format!(
-                "cannot set {name} to {value}: {}",
-                Error::last_os_error()
-            ));
-        }
+        set_limit(resource, value)
+            .map_err(|error| format!("cannot set {name} to {value}: {error}"))?;
     }
     Ok(notes)
+}
+
+/// Sets the soft and the hard value of a limit.
+pub fn set_limit(resource: libc::__rlimit_resource_t, value: u64) -> Result<(), Error> {
+    let limit = libc::rlimit {
+        rlim_cur: value,
+        rlim_max: value,
+    };
+    // SAFETY: the structure lives in this frame.
+    match unsafe { libc::setrlimit(resource, &limit) } {
+        0 => Ok(()),
+        _ => Err(Error::last_os_error()),
+    }
+}
+
+/// Both values of a limit, [`libc::RLIM_INFINITY`] when there is none.
+pub fn limit(resource: libc::__rlimit_resource_t) -> Result<libc::rlimit, Error> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the structure lives in this frame.
+    match unsafe { libc::getrlimit(resource, &mut limit) } {
+        0 => Ok(limit),
+        _ => Err(Error::last_os_error()),
+    }
 }
 
 /// Has the kernel kill this process when its parent ends; has to be said anew after each fork. Whether the parent has ended
@@ -69,53 +86,55 @@ pub fn die_with_parent() -> Result<(), String> {
 
 /// The soft value of a limit, [`libc::RLIM_INFINITY`] when there is none.
 pub fn soft_limit(resource: libc::__rlimit_resource_t) -> Result<u64, String> {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: the structure lives in this frame.
-    match unsafe { libc::getrlimit(resource, &mut limit) } {
-        0 => Ok(limit.rlim_cur),
-        _ => Err(format!(
-            "cannot read limit {resource}: {}",
-            Error::last_os_error()
-        )),
+    match limit(resource) {
+        Ok(limit) => Ok(limit.rlim_cur),
+        Err(error) => Err(format!("cannot read limit {resource}: {error}")),
     }
 }
 
 /// Root becomes `uid`, the zygote itself and not only its children: they then share a user with it, which lets it lower
 /// their limits in a container without CAP_SYS_RESOURCE. An ordinary user stays what it is.
 fn become_unprivileged(uid: u32) -> Result<(), String> {
+    // SAFETY: geteuid takes nothing and cannot fail.
+    if unsafe { libc::geteuid() } != 0 {
+        return Ok(());
+    }
+    // While it is allowed: a namespace of users may be missing that would allow it later.
+    capabilities::lock();
+    become_user(uid, uid).map_err(|problem| {
+        format!(
+            "cannot leave root for user {uid}: {problem}; run the server as an ordinary user, or give it CAP_SETUID and \
+             CAP_SETGID"
+        )
+    })?;
+    // SAFETY: as above.
+    if unsafe { libc::geteuid() == 0 || libc::getuid() == 0 } {
+        return Err(format!(
+            "still root after becoming user {uid}: choose another with --uid"
+        ));
+    }
+    Ok(())
+}
+
+/// Root becomes another user for good, in no group but `gid`. The error names the call that failed.
+pub fn become_user(uid: u32, gid: u32) -> Result<(), String> {
     // SAFETY: numbers and a null pointer with length 0.
     unsafe {
-        if libc::geteuid() != 0 {
-            return Ok(());
-        }
-        // While it is allowed: a namespace of users may be missing that would allow it later.
-        capabilities::lock();
         for (name, result) in [
             ("setgroups", libc::setgroups(0, std::ptr::null())),
-            ("setresgid", libc::setresgid(uid, uid, uid)),
+            ("setresgid", libc::setresgid(gid, gid, gid)),
             ("setresuid", libc::setresuid(uid, uid, uid)),
         ] {
             if result != 0 {
-                return Err(format!(
-                    "cannot leave root for user {uid}: {name}: {}; run the server as an ordinary user, or give it \
-                     CAP_SETUID and CAP_SETGID",
-                    Error::last_os_error()
-                ));
+                return Err(format!("{name}: {}", Error::last_os_error()));
             }
-        }
-        if libc::geteuid() == 0 || libc::getuid() == 0 {
-            return Err(format!(
-                "still root after becoming user {uid}: choose another with --uid"
-            ));
         }
     }
     Ok(())
 }
 
-fn prctl(name: &str, option: i32, value: u64) -> Result<(), String> {
+/// An option of this process that takes a number.
+pub fn prctl(name: &str, option: i32, value: u64) -> Result<(), String> {
     // SAFETY: the options used take numbers only.
     match unsafe { libc::prctl(option, value, 0, 0, 0) } {
         0 => Ok(()),

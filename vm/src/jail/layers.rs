@@ -128,7 +128,8 @@ fn landlock_layer(landlock: &Landlock) -> IsolationLayer {
     }
 }
 
-fn layer(name: &str, active: bool, required: bool, detail: &str) -> IsolationLayer {
+/// A layer as the server tells it.
+pub fn layer(name: &str, active: bool, required: bool, detail: &str) -> IsolationLayer {
     IsolationLayer {
         name: name.into(),
         active,

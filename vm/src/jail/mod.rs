@@ -187,12 +187,9 @@ impl Jail {
 }
 
 fn set_limit(step: Step, resource: libc::__rlimit_resource_t, value: u64) {
-    let limit = libc::rlimit {
-        rlim_cur: value,
-        rlim_max: value,
-    };
-    // SAFETY: the structure lives in this frame.
-    check(step, unsafe { libc::setrlimit(resource, &limit) });
+    if inherited::set_limit(resource, value).is_err() {
+        fail(step);
+    }
 }
 
 fn check(step: Step, result: i32) {

@@ -92,6 +92,11 @@ impl Failure {
         }
     }
 
+    /// What the kernel said when it made no namespace; None when that was done, and what comes with it failed.
+    pub fn refusal(self) -> Option<Error> {
+        (self.call == Call::Unshare).then(|| Error::from_raw_os_error(self.errno))
+    }
+
     fn encode(self) -> u32 {
         (self.call as u32) << 16 | self.errno as u32
     }
@@ -244,7 +249,8 @@ fn try_each(results: &[AtomicU32]) -> ! {
     exit::now(exit::DONE)
 }
 
-fn enter(kind: Kind) -> Result<(), Failure> {
+/// Enters one of its own. In that of users this process stays who it is outside.
+pub fn enter(kind: Kind) -> Result<(), Failure> {
     // Before the namespace, in which they may look different.
     // SAFETY: numbers only.
     let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };

@@ -1,4 +1,4 @@
-//! What scripts hand over to the modules of Development: options by name, text or bytes, times.
+//! What scripts hand over to modules, most of it to those of Development: options by name, text or bytes, times.
 
 use std::time::{Duration, Instant};
 

@@ -2,16 +2,18 @@
 //! is process 1 of a pid namespace of its own, so that the kernel ends whatever it has started together with it.
 
 use std::io::{Error, Read, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
+use super::control::Control;
 use super::fork::{self, Forked};
-use super::options::Options;
-use super::{control, limits, log, processes, ready, service};
+use super::{limits, log, processes, ready, service};
 use crate::child::{Preloaded, Sets};
 use crate::exit;
 use crate::frames::v1::IsolationLayer;
 use crate::frames::vm::{zygote_event::Event, Refused};
-use crate::jail::{self, inherited, memory, Jail};
+use crate::jail::layers::layer;
+use crate::jail::namespaces::{self, Kind};
+use crate::jail::{self, capabilities, inherited, memory, Jail};
 
 /// The descriptor of a child's socket to the server. Above standard input, output and error, which are nothing: what a
 /// script starts expects them to be there.
@@ -59,11 +61,7 @@ impl Entry {
 }
 
 /// Serves the control socket until the server closes it, as the jailed zygote does.
-pub fn run(options: &Options) -> Result<(), String> {
-    for note in inherited::restrict(options.uid)? {
-        log::line(&note);
-    }
-    let mut control = control::Control::new(options.control_fd)?;
+pub fn run(mut control: Control) -> Result<(), String> {
     let open = match Open::prepare() {
         Ok(open) => open,
         Err(reason) => {
@@ -99,7 +97,9 @@ impl Open {
         enter_user_namespace()?;
         let mount = if has_own_proc { libc::CLONE_NEWNS } else { 0 };
         Ok(Open {
-            zygote: pidfd_of(unsafe { libc::getpid() })?,
+            // SAFETY: getpid takes nothing and cannot fail.
+            zygote: fork::pidfd_of(unsafe { libc::getpid() })
+                .map_err(|error| format!("pidfd_open: {error}"))?,
             namespaces: libc::CLONE_NEWPID | mount,
             // In the namespace, where nobody but its children is counted.
             max_processes: processes::bound()?,
@@ -114,16 +114,12 @@ impl Open {
         } else {
             "may see the machine's processes in /proc, where none of its own can be mounted"
         };
-        IsolationLayer {
-            name: "development".into(),
-            active: true,
-            required: false,
-            detail: format!(
-                "scripts of the Development level run outside the jail as user {uid}; each has a pid namespace of its own, \
-                 which ends whatever it starts together with it, and {proc}; all together have at most {} processes",
-                self.max_processes
-            ),
-        }
+        let detail = format!(
+            "scripts of the Development level run outside the jail as user {uid}; each has a pid namespace of its own, \
+             which ends whatever it starts together with it, and {proc}; all together have at most {} processes",
+            self.max_processes
+        );
+        layer("development", true, false, &detail)
     }
 
     fn enter(&self, socket: RawFd) -> Result<(), String> {
@@ -160,7 +156,8 @@ impl Open {
             done("close_range", closed as i32)?;
         }
         restore_signals()?;
-        drop_capabilities()
+        // The rights over the user namespace: a script needs none, and could mount over what others started by it see.
+        capabilities::give_up().map_err(|error| format!("capset: {error}"))
     }
 }
 
@@ -173,10 +170,10 @@ fn done(what: &str, result: libc::c_int) -> Result<(), String> {
 
 /// A user namespace in which this process is who it was, and may make pid namespaces.
 fn enter_user_namespace() -> Result<(), String> {
-    // SAFETY: numbers only; this process has one thread.
-    let (uid, gid) = unsafe { (libc::getuid(), libc::getgid()) };
-    if unsafe { libc::unshare(libc::CLONE_NEWUSER) } != 0 {
-        let error = Error::last_os_error();
+    namespaces::enter(Kind::User).map_err(|failure| {
+        let Some(error) = failure.refusal() else {
+            return format!("cannot enter a user namespace: {failure}");
+        };
         let advice = match error.raw_os_error() {
             Some(libc::ENOSPC) => "user.max_user_namespaces is 0 or used up: raise it with sysctl",
             Some(libc::EPERM) => {
@@ -184,33 +181,10 @@ fn enter_user_namespace() -> Result<(), String> {
             }
             _ => "the kernel has to be built with CONFIG_USER_NS",
         };
-        return Err(format!("no user namespace can be made ({error}); {advice}"));
-    }
-    // What belongs to a process that is not dumpable only root may write to.
-    // SAFETY: numbers only.
-    done("PR_SET_DUMPABLE", unsafe {
-        libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0)
+        format!("no user namespace can be made ({error}); {advice}")
     })?;
-    for (name, text) in [
-        ("setgroups", "deny".to_owned()),
-        ("uid_map", format!("{uid} {uid} 1")),
-        ("gid_map", format!("{gid} {gid} 1")),
-    ] {
-        std::fs::write(format!("/proc/self/{name}"), text)
-            .map_err(|error| format!("cannot write /proc/self/{name}: {error}"))?;
-    }
-    // Entering it has undone both.
-    // SAFETY: numbers only.
-    unsafe {
-        done(
-            "PR_SET_DUMPABLE",
-            libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0),
-        )?;
-        done(
-            "PR_SET_PDEATHSIG",
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL),
-        )
-    }
+    // Entering it has cleared the parent death signal.
+    inherited::die_with_parent()
 }
 
 /// Makes a child as it will be made for each script; whether it could have a `/proc` of its own.
@@ -316,24 +290,5 @@ fn restore_signals() -> Result<(), String> {
             "sigprocmask",
             libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut()),
         )
-    }
-}
-
-/// The rights over the user namespace: a script needs none, and could mount over what others started by it see.
-fn drop_capabilities() -> Result<(), String> {
-    /// _LINUX_CAPABILITY_VERSION_3, and this process.
-    const HEADER: [u32; 2] = [0x2008_0522, 0];
-    const NOTHING: [u32; 6] = [0; 6];
-    // SAFETY: both have the layout that this version says.
-    let result = unsafe { libc::syscall(libc::SYS_capset, HEADER.as_ptr(), NOTHING.as_ptr()) };
-    done("capset", result as i32)
-}
-
-fn pidfd_of(pid: libc::pid_t) -> Result<OwnedFd, String> {
-    // SAFETY: numbers; the descriptor is new.
-    unsafe {
-        let descriptor = libc::syscall(libc::SYS_pidfd_open, pid, 0) as RawFd;
-        done("pidfd_open", descriptor)?;
-        Ok(OwnedFd::from_raw_fd(descriptor))
     }
 }

@@ -65,6 +65,17 @@ pub unsafe fn fork(namespaces: libc::c_int) -> Result<Forked, Error> {
     }
 }
 
+/// A descriptor that stands for this process, readable once it is gone.
+pub fn pidfd_of(pid: libc::pid_t) -> Result<OwnedFd, Error> {
+    // SAFETY: numbers; the descriptor is new.
+    unsafe {
+        match libc::syscall(libc::SYS_pidfd_open, pid, 0) as RawFd {
+            -1 => Err(Error::last_os_error()),
+            descriptor => Ok(OwnedFd::from_raw_fd(descriptor)),
+        }
+    }
+}
+
 /// Ends a child. By number, which is safe here and nowhere else: only the zygote can reap, so until it has, the number
 /// belongs to this child. Keeping a pidfd for each would make every fork copy them all.
 pub fn kill(pid: libc::pid_t) {

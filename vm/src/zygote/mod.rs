@@ -32,13 +32,13 @@ pub fn run(args: &[String]) -> Result<(), String> {
     log::line(crate::escape::MARKER);
     setup::reexec_with_large_stack()?;
     setup::leave_session();
-    if options.development {
-        return development::run(&options);
-    }
     for note in inherited::restrict(options.uid)? {
         log::line(&note);
     }
     let mut control = control::Control::new(options.control_fd)?;
+    if options.development {
+        return development::run(control);
+    }
     let namespaces = if options.namespaces {
         Offer::probe()?
     } else {

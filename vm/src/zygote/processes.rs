@@ -1,8 +1,6 @@
 //! How many processes the scripts of Development have at once, all together: what one of them starts without end is to
 //! leave room for the server and for everybody else.
 
-use std::io::Error;
-
 use crate::jail::inherited;
 
 /// Of what the machine can number, and of the threads that it can have.
@@ -22,15 +20,8 @@ pub fn bound() -> Result<u64, String> {
             SHARE_OF_MACHINE,
         ));
     }
-    let limit = libc::rlimit {
-        rlim_cur: most,
-        rlim_max: most,
-    };
-    // SAFETY: the structure lives in this frame.
-    if unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &limit) } != 0 {
-        let error = Error::last_os_error();
-        return Err(format!("cannot set RLIMIT_NPROC to {most}: {error}"));
-    }
+    inherited::set_limit(libc::RLIMIT_NPROC, most)
+        .map_err(|error| format!("cannot set RLIMIT_NPROC to {most}: {error}"))?;
     Ok(most)
 }
 

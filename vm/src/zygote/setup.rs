@@ -1,37 +1,27 @@
 //! What has to happen before anything is loaded.
 
 use std::io::Error;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use super::control::Control;
-use super::log;
+use super::{fork, log};
 use crate::exit;
 use crate::frames::vm::{zygote_event::Event, Entered};
-use crate::jail::inherited::{die_with_parent, soft_limit, STACK_BYTES};
+use crate::jail::inherited::{die_with_parent, limit, STACK_BYTES};
 
 /// Executes this program anew when its stack is not [`STACK_BYTES`], or as much of it as the hard limit allows: the
 /// kernel places everything else around the stack's limit at exec. The environment is left behind, since every child
 /// would have a copy of what the server was told in it.
 pub fn reexec_with_large_stack() -> Result<(), String> {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: the structure lives in this frame.
-    if unsafe { libc::getrlimit(libc::RLIMIT_STACK, &mut limit) } != 0 {
-        return Err(format!(
-            "cannot read RLIMIT_STACK: {}",
-            Error::last_os_error()
-        ));
-    }
+    let mut limit =
+        limit(libc::RLIMIT_STACK).map_err(|error| format!("cannot read RLIMIT_STACK: {error}"))?;
     let wanted = STACK_BYTES.min(limit.rlim_max);
-    if soft_limit(libc::RLIMIT_STACK)? == wanted && std::env::vars_os().next().is_none() {
+    if limit.rlim_cur == wanted && std::env::vars_os().next().is_none() {
         return Ok(());
     }
     limit.rlim_cur = wanted;
-    // SAFETY: as above.
+    // SAFETY: the structure lives in this frame.
     if unsafe { libc::setrlimit(libc::RLIMIT_STACK, &limit) } != 0 {
         return Err(format!(
             "cannot set RLIMIT_STACK to {wanted}: {}",
@@ -84,18 +74,8 @@ pub fn become_init(control: &mut Control) -> Result<(), String> {
             "expected to be process 1 of a new namespace, got {pid}"
         ));
     }
-    // SAFETY: numbers only; the descriptor is new.
-    let descriptor = unsafe {
-        match libc::syscall(libc::SYS_pidfd_open, pid, 0) {
-            -1 => {
-                return Err(format!(
-                    "cannot open a pidfd of itself: {}",
-                    Error::last_os_error()
-                ))
-            }
-            descriptor => OwnedFd::from_raw_fd(descriptor as RawFd),
-        }
-    };
+    let descriptor =
+        fork::pidfd_of(pid).map_err(|error| format!("cannot open a pidfd of itself: {error}"))?;
     control.send(Event::Entered(Entered {}), vec![descriptor])?;
     leave_session();
     Ok(())

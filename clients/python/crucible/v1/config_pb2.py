@@ -28,7 +28,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x63rucible/v1/config.proto\x12\x0b\x63rucible.v1\x1a\x1a\x63rucible/v1/security.proto\x1a\x17\x63rucible/v1/value.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8b\x01\n\x06\x43onfig\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12/\n\x06\x65ngine\x18\x02 \x01(\x0b\x32\x1f.crucible.v1.ScriptEngineConfig\x12)\n\x07\x65ntries\x18\x03 \x03(\x0b\x32\x18.crucible.v1.ConfigEntry\x12\x14\n\x0c\x66ile_problem\x18\x04 \x01(\t\"\xbb\x03\n\x12ScriptEngineConfig\x12\x1b\n\x0emax_cache_size\x18\x01 \x01(\x04H\x00\x88\x01\x01\x12<\n\x19\x64\x65\x66\x61ult_execution_timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1c\n\x0fmax_source_size\x18\x03 \x01(\x04H\x01\x88\x01\x01\x12\x1b\n\x0e\x65nable_caching\x18\x04 \x01(\x08H\x02\x88\x01\x01\x12\x32\n\x0esecurity_level\x18\x05 \x01(\x0e\x32\x1a.crucible.v1.SecurityLevel\x12\x34\n\x0fresource_limits\x18\x06 \x01(\x0b\x32\x1b.crucible.v1.ResourceLimits\x12/\n\tdiscovery\x18\x07 \x01(\x0b\x32\x1c.crucible.v1.DiscoveryConfig\x12:\n\x0chealth_check\x18\x08 \x01(\x0b\x32$.crucible.v1.EngineHealthCheckConfigB\x11\n\x0f_max_cache_sizeB\x12\n\x10_max_source_sizeB\x11\n\x0f_enable_caching\"Y\n\x0f\x44iscoveryConfig\x12\x11\n\tendpoints\x18\x01 \x03(\t\x12\x33\n\x10refresh_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xde\x01\n\x17\x45ngineHealthCheckConfig\x12+\n\x08interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1e\n\x11\x66\x61ilure_threshold\x18\x03 \x01(\rH\x00\x88\x01\x01\x12\x1e\n\x11success_threshold\x18\x04 \x01(\rH\x01\x88\x01\x01\x42\x14\n\x12_failure_thresholdB\x14\n\x12_success_threshold\"\xe9\x01\n\x0b\x43onfigEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.crucible.v1.Value\x12)\n\rpending_value\x18\x03 \x01(\x0b\x32\x12.crucible.v1.Value\x12\'\n\x05layer\x18\x04 \x01(\x0e\x32\x18.crucible.v1.ConfigLayer\x12\x0e\n\x06origin\x18\x05 \x01(\t\x12)\n\x06\x65\x66\x66\x65\x63t\x18\x06 \x01(\x0e\x32\x19.crucible.v1.ConfigEffect\x12\x0e\n\x06secret\x18\x07 \x01(\x08\x12\x0b\n\x03\x64oc\x18\x08 \x01(\t\"\x86\x01\n\x0f\x43onfigKeyChange\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\told_value\x18\x02 \x01(\x0b\x32\x12.crucible.v1.Value\x12%\n\tnew_value\x18\x03 \x01(\x0b\x32\x12.crucible.v1.Value\x12\x18\n\x10restart_required\x18\x04 \x01(\x08\"\xc4\x02\n\x0e\x43onfigRevision\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tprincipal\x18\x03 \x01(\t\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\x12\x18\n\x0breverted_to\x18\x05 \x01(\x04H\x00\x88\x01\x01\x12-\n\x07\x63hanges\x18\x06 \x03(\x0b\x32\x1c.crucible.v1.ConfigKeyChange\x12\x37\n\x06values\x18\x07 \x03(\x0b\x32\'.crucible.v1.ConfigRevision.ValuesEntry\x1a\x41\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.crucible.v1.Value:\x02\x38\x01\x42\x0e\n\x0c_reverted_to*\xab\x01\n\x0b\x43onfigLayer\x12\x1c\n\x18\x43ONFIG_LAYER_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43ONFIG_LAYER_DEFAULT\x10\x01\x12\x15\n\x11\x43ONFIG_LAYER_FILE\x10\x02\x12\x1c\n\x18\x43ONFIG_LAYER_ENVIRONMENT\x10\x03\x12\x15\n\x11\x43ONFIG_LAYER_FLAG\x10\x04\x12\x18\n\x14\x43ONFIG_LAYER_SERVICE\x10\x05*y\n\x0c\x43onfigEffect\x12\x1d\n\x19\x43ONFIG_EFFECT_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43ONFIG_EFFECT_LIVE\x10\x01\x12\x19\n\x15\x43ONFIG_EFFECT_RESTART\x10\x02\x12\x17\n\x13\x43ONFIG_EFFECT_LOCAL\x10\x03\x42i\n\x13\x64\x65v.cruciblerune.v1P\x01ZBgithub.com/crucible-rune/crucible/clients/go/cruciblev1;cruciblev1\xaa\x02\x0b\x43rucible.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x63rucible/v1/config.proto\x12\x0b\x63rucible.v1\x1a\x1a\x63rucible/v1/security.proto\x1a\x17\x63rucible/v1/value.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa5\x01\n\x06\x43onfig\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12/\n\x06\x65ngine\x18\x02 \x01(\x0b\x32\x1f.crucible.v1.ScriptEngineConfig\x12)\n\x07\x65ntries\x18\x03 \x03(\x0b\x32\x18.crucible.v1.ConfigEntry\x12\x14\n\x0c\x66ile_problem\x18\x04 \x01(\t\x12\x18\n\x10revision_problem\x18\x05 \x01(\t\"\xbb\x03\n\x12ScriptEngineConfig\x12\x1b\n\x0emax_cache_size\x18\x01 \x01(\x04H\x00\x88\x01\x01\x12<\n\x19\x64\x65\x66\x61ult_execution_timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1c\n\x0fmax_source_size\x18\x03 \x01(\x04H\x01\x88\x01\x01\x12\x1b\n\x0e\x65nable_caching\x18\x04 \x01(\x08H\x02\x88\x01\x01\x12\x32\n\x0esecurity_level\x18\x05 \x01(\x0e\x32\x1a.crucible.v1.SecurityLevel\x12\x34\n\x0fresource_limits\x18\x06 \x01(\x0b\x32\x1b.crucible.v1.ResourceLimits\x12/\n\tdiscovery\x18\x07 \x01(\x0b\x32\x1c.crucible.v1.DiscoveryConfig\x12:\n\x0chealth_check\x18\x08 \x01(\x0b\x32$.crucible.v1.EngineHealthCheckConfigB\x11\n\x0f_max_cache_sizeB\x12\n\x10_max_source_sizeB\x11\n\x0f_enable_caching\"Y\n\x0f\x44iscoveryConfig\x12\x11\n\tendpoints\x18\x01 \x03(\t\x12\x33\n\x10refresh_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xde\x01\n\x17\x45ngineHealthCheckConfig\x12+\n\x08interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1e\n\x11\x66\x61ilure_threshold\x18\x03 \x01(\rH\x00\x88\x01\x01\x12\x1e\n\x11success_threshold\x18\x04 \x01(\rH\x01\x88\x01\x01\x42\x14\n\x12_failure_thresholdB\x14\n\x12_success_threshold\"\xe9\x01\n\x0b\x43onfigEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.crucible.v1.Value\x12)\n\rpending_value\x18\x03 \x01(\x0b\x32\x12.crucible.v1.Value\x12\'\n\x05layer\x18\x04 \x01(\x0e\x32\x18.crucible.v1.ConfigLayer\x12\x0e\n\x06origin\x18\x05 \x01(\t\x12)\n\x06\x65\x66\x66\x65\x63t\x18\x06 \x01(\x0e\x32\x19.crucible.v1.ConfigEffect\x12\x0e\n\x06secret\x18\x07 \x01(\x08\x12\x0b\n\x03\x64oc\x18\x08 \x01(\t\"\x86\x01\n\x0f\x43onfigKeyChange\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\told_value\x18\x02 \x01(\x0b\x32\x12.crucible.v1.Value\x12%\n\tnew_value\x18\x03 \x01(\x0b\x32\x12.crucible.v1.Value\x12\x18\n\x10restart_required\x18\x04 \x01(\x08\"\xc4\x02\n\x0e\x43onfigRevision\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tprincipal\x18\x03 \x01(\t\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\x12\x18\n\x0breverted_to\x18\x05 \x01(\x04H\x00\x88\x01\x01\x12-\n\x07\x63hanges\x18\x06 \x03(\x0b\x32\x1c.crucible.v1.ConfigKeyChange\x12\x37\n\x06values\x18\x07 \x03(\x0b\x32\'.crucible.v1.ConfigRevision.ValuesEntry\x1a\x41\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.crucible.v1.Value:\x02\x38\x01\x42\x0e\n\x0c_reverted_to*\xab\x01\n\x0b\x43onfigLayer\x12\x1c\n\x18\x43ONFIG_LAYER_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43ONFIG_LAYER_DEFAULT\x10\x01\x12\x15\n\x11\x43ONFIG_LAYER_FILE\x10\x02\x12\x1c\n\x18\x43ONFIG_LAYER_ENVIRONMENT\x10\x03\x12\x15\n\x11\x43ONFIG_LAYER_FLAG\x10\x04\x12\x18\n\x14\x43ONFIG_LAYER_SERVICE\x10\x05*y\n\x0c\x43onfigEffect\x12\x1d\n\x19\x43ONFIG_EFFECT_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43ONFIG_EFFECT_LIVE\x10\x01\x12\x19\n\x15\x43ONFIG_EFFECT_RESTART\x10\x02\x12\x17\n\x13\x43ONFIG_EFFECT_LOCAL\x10\x03\x42i\n\x13\x64\x65v.cruciblerune.v1P\x01ZBgithub.com/crucible-rune/crucible/clients/go/cruciblev1;cruciblev1\xaa\x02\x0b\x43rucible.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,24 +38,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\023dev.cruciblerune.v1P\001ZBgithub.com/crucible-rune/crucible/clients/go/cruciblev1;cruciblev1\252\002\013Crucible.V1'
   _globals['_CONFIGREVISION_VALUESENTRY']._loaded_options = None
   _globals['_CONFIGREVISION_VALUESENTRY']._serialized_options = b'8\001'
-  _globals['_CONFIGLAYER']._serialized_start=1764
-  _globals['_CONFIGLAYER']._serialized_end=1935
-  _globals['_CONFIGEFFECT']._serialized_start=1937
-  _globals['_CONFIGEFFECT']._serialized_end=2058
+  _globals['_CONFIGLAYER']._serialized_start=1790
+  _globals['_CONFIGLAYER']._serialized_end=1961
+  _globals['_CONFIGEFFECT']._serialized_start=1963
+  _globals['_CONFIGEFFECT']._serialized_end=2084
   _globals['_CONFIG']._serialized_start=160
-  _globals['_CONFIG']._serialized_end=299
-  _globals['_SCRIPTENGINECONFIG']._serialized_start=302
-  _globals['_SCRIPTENGINECONFIG']._serialized_end=745
-  _globals['_DISCOVERYCONFIG']._serialized_start=747
-  _globals['_DISCOVERYCONFIG']._serialized_end=836
-  _globals['_ENGINEHEALTHCHECKCONFIG']._serialized_start=839
-  _globals['_ENGINEHEALTHCHECKCONFIG']._serialized_end=1061
-  _globals['_CONFIGENTRY']._serialized_start=1064
-  _globals['_CONFIGENTRY']._serialized_end=1297
-  _globals['_CONFIGKEYCHANGE']._serialized_start=1300
-  _globals['_CONFIGKEYCHANGE']._serialized_end=1434
-  _globals['_CONFIGREVISION']._serialized_start=1437
-  _globals['_CONFIGREVISION']._serialized_end=1761
-  _globals['_CONFIGREVISION_VALUESENTRY']._serialized_start=1680
-  _globals['_CONFIGREVISION_VALUESENTRY']._serialized_end=1745
+  _globals['_CONFIG']._serialized_end=325
+  _globals['_SCRIPTENGINECONFIG']._serialized_start=328
+  _globals['_SCRIPTENGINECONFIG']._serialized_end=771
+  _globals['_DISCOVERYCONFIG']._serialized_start=773
+  _globals['_DISCOVERYCONFIG']._serialized_end=862
+  _globals['_ENGINEHEALTHCHECKCONFIG']._serialized_start=865
+  _globals['_ENGINEHEALTHCHECKCONFIG']._serialized_end=1087
+  _globals['_CONFIGENTRY']._serialized_start=1090
+  _globals['_CONFIGENTRY']._serialized_end=1323
+  _globals['_CONFIGKEYCHANGE']._serialized_start=1326
+  _globals['_CONFIGKEYCHANGE']._serialized_end=1460
+  _globals['_CONFIGREVISION']._serialized_start=1463
+  _globals['_CONFIGREVISION']._serialized_end=1787
+  _globals['_CONFIGREVISION_VALUESENTRY']._serialized_start=1706
+  _globals['_CONFIGREVISION_VALUESENTRY']._serialized_end=1771
 # @@protoc_insertion_point(module_scope)

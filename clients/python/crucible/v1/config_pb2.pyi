@@ -40,16 +40,18 @@ CONFIG_EFFECT_RESTART: ConfigEffect
 CONFIG_EFFECT_LOCAL: ConfigEffect
 
 class Config(_message.Message):
-    __slots__ = ("version", "engine", "entries", "file_problem")
+    __slots__ = ("version", "engine", "entries", "file_problem", "revision_problem")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
     FILE_PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    REVISION_PROBLEM_FIELD_NUMBER: _ClassVar[int]
     version: int
     engine: ScriptEngineConfig
     entries: _containers.RepeatedCompositeFieldContainer[ConfigEntry]
     file_problem: str
-    def __init__(self, version: _Optional[int] = ..., engine: _Optional[_Union[ScriptEngineConfig, _Mapping]] = ..., entries: _Optional[_Iterable[_Union[ConfigEntry, _Mapping]]] = ..., file_problem: _Optional[str] = ...) -> None: ...
+    revision_problem: str
+    def __init__(self, version: _Optional[int] = ..., engine: _Optional[_Union[ScriptEngineConfig, _Mapping]] = ..., entries: _Optional[_Iterable[_Union[ConfigEntry, _Mapping]]] = ..., file_problem: _Optional[str] = ..., revision_problem: _Optional[str] = ...) -> None: ...
 
 class ScriptEngineConfig(_message.Message):
     __slots__ = ("max_cache_size", "default_execution_timeout", "max_source_size", "enable_caching", "security_level", "resource_limits", "discovery", "health_check")

@@ -64,16 +64,18 @@ class WatchConfigRequest(_message.Message):
     def __init__(self, keys: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class WatchConfigResponse(_message.Message):
-    __slots__ = ("version", "entries", "time", "file_problem")
+    __slots__ = ("version", "entries", "time", "file_problem", "revision_problem")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     FILE_PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    REVISION_PROBLEM_FIELD_NUMBER: _ClassVar[int]
     version: int
     entries: _containers.RepeatedCompositeFieldContainer[_config_pb2.ConfigEntry]
     time: _timestamp_pb2.Timestamp
     file_problem: str
-    def __init__(self, version: _Optional[int] = ..., entries: _Optional[_Iterable[_Union[_config_pb2.ConfigEntry, _Mapping]]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., file_problem: _Optional[str] = ...) -> None: ...
+    revision_problem: str
+    def __init__(self, version: _Optional[int] = ..., entries: _Optional[_Iterable[_Union[_config_pb2.ConfigEntry, _Mapping]]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., file_problem: _Optional[str] = ..., revision_problem: _Optional[str] = ...) -> None: ...
 
 class ListConfigRevisionsRequest(_message.Message):
     __slots__ = ("page_size", "page_token")

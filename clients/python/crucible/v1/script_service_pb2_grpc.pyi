@@ -72,9 +72,9 @@ class ScriptServiceStub:
     GetServerInfo: _grpc.UnaryUnaryMultiCallable[_script_service_pb2.GetServerInfoRequest, _script_service_pb2.GetServerInfoResponse]
     """Tells versions, levels, limits and modules."""
     Start: _grpc.UnaryUnaryMultiCallable[_script_service_pb2.StartRequest, _script_service_pb2.StartResponse]
-    """Takes executions again after Stop."""
+    """Takes executions again after Stop. For operators: others get PERMISSION_DENIED."""
     Stop: _grpc.UnaryUnaryMultiCallable[_script_service_pb2.StopRequest, _script_service_pb2.StopResponse]
-    """Takes no more executions and waits for those that run."""
+    """Takes no more executions and waits for those that run. For operators: others get PERMISSION_DENIED."""
 
 @_typing.type_check_only
 class ScriptServiceAsyncStub(ScriptServiceStub):
@@ -120,9 +120,9 @@ class ScriptServiceAsyncStub(ScriptServiceStub):
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_script_service_pb2.GetServerInfoRequest, _script_service_pb2.GetServerInfoResponse]  # type: ignore[assignment]
     """Tells versions, levels, limits and modules."""
     Start: _aio.UnaryUnaryMultiCallable[_script_service_pb2.StartRequest, _script_service_pb2.StartResponse]  # type: ignore[assignment]
-    """Takes executions again after Stop."""
+    """Takes executions again after Stop. For operators: others get PERMISSION_DENIED."""
     Stop: _aio.UnaryUnaryMultiCallable[_script_service_pb2.StopRequest, _script_service_pb2.StopResponse]  # type: ignore[assignment]
-    """Takes no more executions and waits for those that run."""
+    """Takes no more executions and waits for those that run. For operators: others get PERMISSION_DENIED."""
 
 class ScriptServiceServicer(metaclass=_abc_1.ABCMeta):
     """Compiles and runs Rune scripts, each call in a process of its own that can reach nothing but what the caller was
@@ -261,7 +261,7 @@ class ScriptServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _script_service_pb2.StartRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_script_service_pb2.StartResponse, _abc.Awaitable[_script_service_pb2.StartResponse]]:
-        """Takes executions again after Stop."""
+        """Takes executions again after Stop. For operators: others get PERMISSION_DENIED."""
 
     @_abc_1.abstractmethod
     def Stop(
@@ -269,6 +269,6 @@ class ScriptServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _script_service_pb2.StopRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_script_service_pb2.StopResponse, _abc.Awaitable[_script_service_pb2.StopResponse]]:
-        """Takes no more executions and waits for those that run."""
+        """Takes no more executions and waits for those that run. For operators: others get PERMISSION_DENIED."""
 
 def add_ScriptServiceServicer_to_server(servicer: ScriptServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -29,7 +29,7 @@ def show_config(server: str, keys: Sequence[str], *, as_json: bool) -> None:
         return
     _print_entries(config.entries)
     emit(sys.stdout, f"version {config.version}\n")
-    _print_problem(config.file_problem)
+    _print_problems(config)
 
 
 def values_of(server: str) -> dict[str, Any]:
@@ -106,7 +106,7 @@ async def _watch(server: str, *, as_json: bool) -> None:
                 for entry in news.entries:
                     emit(sys.stdout, f"{day_time(news.time)}  {entry.key} = {_entry_text(entry)} ({_from(entry)})\n")
             if not as_json:
-                _print_problem(news.file_problem)
+                _print_problems(news)
             is_first = False
 
 
@@ -168,9 +168,13 @@ def _print_entries(entries: Iterable[config_pb2.ConfigEntry]) -> None:
     )
 
 
-def _print_problem(problem: str) -> None:
-    if problem:
-        emit(sys.stderr, f"warning: the configuration file is not valid, so the former one is in force:\n{problem}\n")
+def _print_problems(found: Any) -> None:
+    for problem, what in (
+        (found.file_problem, "the configuration file is not valid, so the former one"),
+        (found.revision_problem, "what was set at another server does not fit this one, so what was set before"),
+    ):
+        if problem:
+            emit(sys.stderr, f"warning: {what} is in force:\n{problem}\n")
 
 
 def _entry_text(entry: config_pb2.ConfigEntry) -> str:

@@ -12,6 +12,7 @@ use rune::{vm_try, ContextError, Module, Value};
 
 use super::host::{self, HostCall};
 use super::info::{asked, module_info};
+use super::options::wrong;
 use crate::child;
 use crate::frames::v1::{value::Kind, ModuleInfo};
 
@@ -122,7 +123,7 @@ fn count(name: &str, value: &Value) -> VmResult<Kind> {
         Ok(number) => VmResult::panic(format!(
             "fs: expected `{name}` as a number of bytes, got {number}"
         )),
-        Err(_) => wrong(&format!("`{name}` as a number of bytes"), value),
+        Err(_) => wrong("fs", &format!("`{name}` as a number of bytes"), value),
     }
 }
 
@@ -142,6 +143,7 @@ fn read_data(data: &Value) -> VmResult<Kind> {
     match data.borrow_ref::<Bytes>() {
         Ok(bytes) => VmResult::Ok(Kind::BytesValue(bytes.as_slice().to_vec())),
         Err(_) => wrong(
+            "fs",
             "text or bytes to write (crucible::json makes text of other data)",
             data,
         ),
@@ -174,10 +176,6 @@ fn list(path: &str) -> impl Future<Output = Outcome<Value>> {
 
 fn page(path: &str, after: &str) -> VmResult<HostCall> {
     ask("list", [("path", text(path)), ("after", text(after))])
-}
-
-fn wrong<T>(expected: &str, got: &Value) -> VmResult<T> {
-    VmResult::panic(format!("fs: expected {expected}, got {}", got.type_info()))
 }
 
 /// For the catalogue of the server.

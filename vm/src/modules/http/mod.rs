@@ -13,6 +13,7 @@ pub use response::Response;
 use super::host::{self, HostCall};
 use super::info::{asked, function, module_info};
 use super::json;
+use super::options::wrong;
 use crate::frames::v1::{value::Kind, ModuleInfo, ObjectValue, Value as Wire};
 
 const CALL: &str = "crucible.http.request";
@@ -69,11 +70,11 @@ fn ask(
             "body" => body = Some(value.clone()),
             "timeout" => match host::seconds(value) {
                 Some(seconds) => drop(put("timeout", Kind::DoubleValue(seconds))),
-                None => return wrong("a timeout in seconds", value),
+                None => return wrong("http", "a timeout in seconds", value),
             },
             "redirects" => match value.as_integer::<i64>() {
                 Ok(count) => drop(put("redirects", Kind::IntValue(count))),
-                Err(_) => return wrong("a number of redirects", value),
+                Err(_) => return wrong("http", "a number of redirects", value),
             },
             other => {
                 return VmResult::panic(format!(
@@ -107,12 +108,12 @@ fn ask(
 
 fn read_headers(value: &Value) -> VmResult<Fields> {
     let Ok(object) = value.borrow_ref::<Object>() else {
-        return wrong("headers as an object", value);
+        return wrong("http", "headers as an object", value);
     };
     let mut headers = Fields::new();
     for (name, value) in object.iter() {
         let Ok(text) = value.borrow_string_ref() else {
-            return wrong(&format!("text for the header `{name}`"), value);
+            return wrong("http", &format!("text for the header `{name}`"), value);
         };
         let kind = Some(Kind::StringValue(text.to_string()));
         headers.insert(name.to_string(), Wire { kind });
@@ -133,13 +134,6 @@ fn read_body(value: &Value) -> VmResult<Option<(Kind, Option<&'static str>)>> {
         Ok(text) => VmResult::Ok(Some((Kind::StringValue(text.to_string()), Some(JSON)))),
         Err(message) => VmResult::panic(format!("http: the body cannot be sent: {message}")),
     }
-}
-
-fn wrong<T>(expected: &str, got: &Value) -> VmResult<T> {
-    VmResult::panic(format!(
-        "http: expected {expected}, got {}",
-        got.type_info()
-    ))
 }
 
 /// For the catalogue of the server.

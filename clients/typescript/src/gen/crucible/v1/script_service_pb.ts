@@ -1085,7 +1085,7 @@ export const ScriptService: GenService<{
     output: typeof GetServerInfoResponseSchema;
   },
   /**
-   * Takes executions again after Stop.
+   * Takes executions again after Stop. For operators: others get PERMISSION_DENIED.
    *
    * @generated from rpc crucible.v1.ScriptService.Start
    */
@@ -1095,7 +1095,7 @@ export const ScriptService: GenService<{
     output: typeof StartResponseSchema;
   },
   /**
-   * Takes no more executions and waits for those that run.
+   * Takes no more executions and waits for those that run. For operators: others get PERMISSION_DENIED.
    *
    * @generated from rpc crucible.v1.ScriptService.Stop
    */
