@@ -42,7 +42,9 @@ class OperatingSide:
     ) -> None:
         self._config = config
         self._engine = engine
+        self._monitor = monitor
         self._store = store
+        self._configuration = configuration
         self._feed = Feed(store)
         self._subscriptions = Subscriptions(self._feed, config.events)
         self._retention = EventRetention(store, config.events)
@@ -75,6 +77,7 @@ class OperatingSide:
         remotes = {each: GrpcRegistry(each) for each in self._config.engine.discovery.endpoints}
         self._membership = Membership(self._registry, self._config.engine.discovery, self._info(address), remotes)
         await self._membership.start()
+        await self._note_status(self._monitor.current.status)
 
     def apply(self, config: ServerConfig) -> None:
         """Takes up how services are checked from now on."""
@@ -99,6 +102,36 @@ class OperatingSide:
         if self._membership is not None:
             with contextlib.suppress(StoreError):
                 await self._membership.set_status(status, f"the server is {status_word(status)}")
+
+    @property
+    def events_seen(self) -> int:
+        """Events that were stored since the start."""
+        return self._feed.seen
+
+    @property
+    def subscriptions_open(self) -> int:
+        """Subscriptions at this server."""
+        return len(self._subscriptions)
+
+    @property
+    def subscription_lag(self) -> int:
+        """Events that the slowest subscription has still to look at."""
+        return self._subscriptions.lag
+
+    @property
+    def services(self) -> dict[int, int]:
+        """How many services there are of each status."""
+        return self._registry.counts
+
+    @property
+    def configuration_version(self) -> int:
+        """The version in force."""
+        return self._configuration.version
+
+    @property
+    def store_reconnects(self) -> int:
+        """Connections to the database that were lost."""
+        return self._store.reconnects
 
     async def leave(self) -> None:
         """Takes the server back, and ends the calls of those who follow and watch."""

@@ -149,7 +149,7 @@ class Server:
         engine.on_status = monitor.status_changed
         await operating.follow()
         await engine.start()
-        self._telemetry = tracing.telemetry = Telemetry(config.telemetry, engine, monitor)
+        self._telemetry = tracing.telemetry = Telemetry(config.telemetry, engine, monitor, operating)
         grants.set_available([module.name for module in engine.interpreter.ready.modules])
         if engine.no_development:
             grants.refuse_development(engine.no_development)

@@ -314,6 +314,10 @@ def test_a_redirect_leads_nowhere_and_a_name_only_where_it_is_allowed_to(tmp_pat
         ({"endpoint": "10.0.0.5:65536"}, "HOST:PORT"),
         ({"endpoint": "host:80\nx"}, "HOST:PORT"),
         ({"endpoint": "http://u:p@host/"}, "HOST:PORT"),
+        ({"endpoint": "javascript://alert(1)"}, "HOST:PORT"),
+        ({"endpoint": "file:///etc/passwd"}, "HOST:PORT"),
+        ({"endpoint": "dns:javascript:alert(1)"}, "HOST:PORT"),
+        ({"endpoint": "unix:/tmp/socket"}, "HOST:PORT"),
         ({"endpoint": "x" * 600 + ":80"}, "HOST:PORT"),
         ({"health_check_url": "ftp://host/"}, "service.health_check_url"),
         ({"health_check_url": "http://"}, "service.health_check_url"),
@@ -335,6 +339,39 @@ def test_what_does_not_fit_is_refused(client: crucible.Client, changes: dict[str
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert said in error.details()
     assert list(client.services("Bad")) == []
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "10.0.0.5:80",
+        "[::1]:80",
+        "https://example.com/api",
+        "http://example.com",
+        "grpc://example.com:50051",
+        "grpcs://example.com",
+        "dns:///example.com:50051",
+        "dns://8.8.8.8/example.com:50051",
+        "dns:example.com",
+        "ipv4:10.0.0.5:50051",
+        "ipv6:[2001:db8::1]:50051",
+    ],
+)
+def test_a_service_is_reached_by_what_clients_dial(client: crucible.Client, endpoint: str) -> None:
+    name = uuid.uuid4().hex
+    assert client.register_service(name, name, endpoint).endpoint == endpoint
+    client.unregister_service(name)
+
+
+@pytest.mark.parametrize(("seconds", "nanos"), [(5, -5), (-5, 5), (5, 10**9), (5, -(10**9))])
+def test_a_duration_that_is_none_is_refused(client: crucible.Client, seconds: int, nanos: int) -> None:
+    request = pb.RegisterServiceRequest(service={"service_id": "bad", "service_type": "Bad", "endpoint": "a:1"})
+    request.lease.seconds, request.lease.nanos = seconds, nanos
+    with pytest.raises(grpc.RpcError) as raised:
+        client.registry_stub.RegisterService(request)
+    error: Any = raised.value
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert f"nanos={nanos}" in error.details()
 
 
 @pytest.mark.parametrize("seconds", [0, 0.5, 3601, -1, 1e9, 3e11])
@@ -396,11 +433,57 @@ def test_a_server_that_listens_everywhere_is_known_by_the_name_of_its_machine(tm
             assert own.health_check_url.startswith(f"grpc://{own.endpoint}/")
 
 
+def test_a_service_that_is_not_checked_says_itself_how_it_is(client: crucible.Client) -> None:
+    name = uuid.uuid4().hex
+    client.register_service(name, name, "10.0.0.5:80")
+    beat = pb.HeartbeatRequest(service_id=name, status="SERVICE_STATUS_DEGRADED", status_message="short of disk")
+    with client.subscribe("health_status_changed") as told, client.watch_services(name) as watch:
+        changes = iter(watch)
+        assert next(changes).services[0].status == "HEALTHY"
+        client.registry_stub.Heartbeat(beat)
+        (service,) = next(changes).services
+        assert (service.status, service.status_message) == ("DEGRADED", "short of disk")
+        detail = next(event.detail for event in told if name in str(event.detail))
+        assert isinstance(detail, event_pb2.HealthStatusChanged)
+        assert (detail.previous_status, detail.status) == (1, 2)
+    # One that says nothing of it is as it was.
+    client.heartbeat(name)
+    assert next(client.services(name)).status == "DEGRADED"
+    for wrong in ({"status": 77}, {"status": 1, "status_message": "x" * 501}):
+        with pytest.raises(grpc.RpcError) as raised:
+            client.registry_stub.Heartbeat(pb.HeartbeatRequest(service_id=name, **wrong))
+        error: Any = raised.value
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    client.unregister_service(name)
+
+
+def test_others_know_that_a_server_is_not_well(tmp_path: Path) -> None:
+    config = tmp_path / "member.toml"
+    config.write_text("", "utf-8")
+    with RunningServer(tmp_path / "hub") as hub, crucible.Client(hub.address) as client:
+        settings = {
+            "CRUCIBLE_ENGINE__DISCOVERY__ENDPOINTS": f'["{hub.address}"]',
+            "CRUCIBLE_ENGINE__DISCOVERY__REFRESH_INTERVAL": "25s",
+        }
+        with RunningServer(tmp_path / "member", settings, words=("--config", str(config))) as member:
+            until(client, "ScriptEngine", ["HEALTHY", "HEALTHY"])
+            # What the file says now is not valid: the server goes on, degraded.
+            config.write_text("unknown_key = 1", "utf-8")
+            end = time.monotonic() + PATIENCE
+            while {each.endpoint: each.status for each in client.services("ScriptEngine")}[
+                member.address
+            ] != "DEGRADED":
+                assert time.monotonic() < end
+                time.sleep(0.1)
+            config.write_text("", "utf-8")
+            until(client, "ScriptEngine", ["HEALTHY", "HEALTHY"])
+
+
 def test_a_server_makes_itself_known_at_others_and_takes_it_back(tmp_path: Path) -> None:
     with RunningServer(tmp_path / "hub") as hub, crucible.Client(hub.address) as client:
         settings = {
             "CRUCIBLE_ENGINE__DISCOVERY__ENDPOINTS": f'["{hub.address}", "127.0.0.1:1"]',
-            "CRUCIBLE_ENGINE__DISCOVERY__REFRESH": "500ms",
+            "CRUCIBLE_ENGINE__DISCOVERY__REFRESH_INTERVAL": "500ms",
             "CRUCIBLE_ENGINE__DISCOVERY__LEASE": "2s",
         }
         member = RunningServer(tmp_path / "member", settings).start()

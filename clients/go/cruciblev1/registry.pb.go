@@ -32,7 +32,8 @@ type ServiceInfo struct {
 	ServiceType string `protobuf:"bytes,2,opt,name=service_type,json=serviceType,proto3" json:"service_type,omitempty"`
 	// Its version, at most 64 characters.
 	Version string `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
-	// Where it is reached, such as `10.0.0.5:8080` or `https://example.com/api`, at most 512 characters.
+	// Where it is reached, at most 512 characters: `HOST:PORT`, a URL of http, https, grpc or grpcs, or a target of gRPC
+	// (`dns:`, `ipv4:`, `ipv6:`).
 	Endpoint string `protobuf:"bytes,4,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
 	// Where it says how it is: `http://HOST:PORT/PATH`, `https://...`, or `grpc://HOST:PORT[/SERVICE]`, `grpcs://...` for
 	// grpc.health.v1. It has to be on the operator's list. Empty: the lease alone says whether it is there.
@@ -121,7 +122,8 @@ type RegisteredService struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What it told of itself.
 	Info *ServiceInfo `protobuf:"bytes,1,opt,name=info,proto3" json:"info,omitempty"`
-	// How it is, as far as was found out: STARTING until its first health check, HEALTHY when it has none.
+	// How it is, as far as was found out: STARTING until its first health check; without one HEALTHY, or what its
+	// heartbeats say.
 	Status ServiceStatus `protobuf:"varint,2,opt,name=status,proto3,enum=crucible.v1.ServiceStatus" json:"status,omitempty"`
 	// In one sentence.
 	StatusMessage string `protobuf:"bytes,3,opt,name=status_message,json=statusMessage,proto3" json:"status_message,omitempty"`

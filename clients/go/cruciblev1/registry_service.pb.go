@@ -146,7 +146,11 @@ func (x *RegisterServiceResponse) GetReplaced() bool {
 type HeartbeatRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The service.
-	ServiceId     string `protobuf:"bytes,1,opt,name=service_id,json=serviceId,proto3" json:"service_id,omitempty"`
+	ServiceId string `protobuf:"bytes,1,opt,name=service_id,json=serviceId,proto3" json:"service_id,omitempty"`
+	// How it is, as it says itself; as it was known before when unset. Only for one whose health is not checked.
+	Status ServiceStatus `protobuf:"varint,2,opt,name=status,proto3,enum=crucible.v1.ServiceStatus" json:"status,omitempty"`
+	// The same in one sentence, at most 500 characters.
+	StatusMessage string `protobuf:"bytes,3,opt,name=status_message,json=statusMessage,proto3" json:"status_message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -184,6 +188,20 @@ func (*HeartbeatRequest) Descriptor() ([]byte, []int) {
 func (x *HeartbeatRequest) GetServiceId() string {
 	if x != nil {
 		return x.ServiceId
+	}
+	return ""
+}
+
+func (x *HeartbeatRequest) GetStatus() ServiceStatus {
+	if x != nil {
+		return x.Status
+	}
+	return ServiceStatus_SERVICE_STATUS_UNSPECIFIED
+}
+
+func (x *HeartbeatRequest) GetStatusMessage() string {
+	if x != nil {
+		return x.StatusMessage
 	}
 	return ""
 }
@@ -562,17 +580,19 @@ var File_crucible_v1_registry_service_proto protoreflect.FileDescriptor
 
 const file_crucible_v1_registry_service_proto_rawDesc = "" +
 	"\n" +
-	"\"crucible/v1/registry_service.proto\x12\vcrucible.v1\x1a\x1acrucible/v1/registry.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc0\x01\n" +
+	"\"crucible/v1/registry_service.proto\x12\vcrucible.v1\x1a\x1acrucible/v1/registry.proto\x1a\x1dcrucible/v1/server_info.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc0\x01\n" +
 	"\x16RegisterServiceRequest\x122\n" +
 	"\aservice\x18\x01 \x01(\v2\x18.crucible.v1.ServiceInfoR\aservice\x12/\n" +
 	"\x05lease\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05lease\x12A\n" +
 	"\fhealth_check\x18\x03 \x01(\v2\x1e.crucible.v1.HealthCheckConfigR\vhealthCheck\"o\n" +
 	"\x17RegisterServiceResponse\x128\n" +
 	"\aservice\x18\x01 \x01(\v2\x1e.crucible.v1.RegisteredServiceR\aservice\x12\x1a\n" +
-	"\breplaced\x18\x02 \x01(\bR\breplaced\"1\n" +
+	"\breplaced\x18\x02 \x01(\bR\breplaced\"\x8c\x01\n" +
 	"\x10HeartbeatRequest\x12\x1d\n" +
 	"\n" +
-	"service_id\x18\x01 \x01(\tR\tserviceId\"[\n" +
+	"service_id\x18\x01 \x01(\tR\tserviceId\x122\n" +
+	"\x06status\x18\x02 \x01(\x0e2\x1a.crucible.v1.ServiceStatusR\x06status\x12%\n" +
+	"\x0estatus_message\x18\x03 \x01(\tR\rstatusMessage\"[\n" +
 	"\x11HeartbeatResponse\x12F\n" +
 	"\x11lease_expire_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x0fleaseExpireTime\"Q\n" +
 	"\x18UnregisterServiceRequest\x12\x1d\n" +
@@ -630,34 +650,36 @@ var file_crucible_v1_registry_service_proto_goTypes = []any{
 	(*durationpb.Duration)(nil),       // 11: google.protobuf.Duration
 	(*HealthCheckConfig)(nil),         // 12: crucible.v1.HealthCheckConfig
 	(*RegisteredService)(nil),         // 13: crucible.v1.RegisteredService
-	(*timestamppb.Timestamp)(nil),     // 14: google.protobuf.Timestamp
-	(*ServiceFilter)(nil),             // 15: crucible.v1.ServiceFilter
+	(ServiceStatus)(0),                // 14: crucible.v1.ServiceStatus
+	(*timestamppb.Timestamp)(nil),     // 15: google.protobuf.Timestamp
+	(*ServiceFilter)(nil),             // 16: crucible.v1.ServiceFilter
 }
 var file_crucible_v1_registry_service_proto_depIdxs = []int32{
 	10, // 0: crucible.v1.RegisterServiceRequest.service:type_name -> crucible.v1.ServiceInfo
 	11, // 1: crucible.v1.RegisterServiceRequest.lease:type_name -> google.protobuf.Duration
 	12, // 2: crucible.v1.RegisterServiceRequest.health_check:type_name -> crucible.v1.HealthCheckConfig
 	13, // 3: crucible.v1.RegisterServiceResponse.service:type_name -> crucible.v1.RegisteredService
-	14, // 4: crucible.v1.HeartbeatResponse.lease_expire_time:type_name -> google.protobuf.Timestamp
-	15, // 5: crucible.v1.DiscoverServicesRequest.filter:type_name -> crucible.v1.ServiceFilter
-	13, // 6: crucible.v1.DiscoverServicesResponse.services:type_name -> crucible.v1.RegisteredService
-	15, // 7: crucible.v1.WatchServicesRequest.filter:type_name -> crucible.v1.ServiceFilter
-	13, // 8: crucible.v1.WatchServicesResponse.services:type_name -> crucible.v1.RegisteredService
-	0,  // 9: crucible.v1.RegistryService.RegisterService:input_type -> crucible.v1.RegisterServiceRequest
-	2,  // 10: crucible.v1.RegistryService.Heartbeat:input_type -> crucible.v1.HeartbeatRequest
-	4,  // 11: crucible.v1.RegistryService.UnregisterService:input_type -> crucible.v1.UnregisterServiceRequest
-	6,  // 12: crucible.v1.RegistryService.DiscoverServices:input_type -> crucible.v1.DiscoverServicesRequest
-	8,  // 13: crucible.v1.RegistryService.WatchServices:input_type -> crucible.v1.WatchServicesRequest
-	1,  // 14: crucible.v1.RegistryService.RegisterService:output_type -> crucible.v1.RegisterServiceResponse
-	3,  // 15: crucible.v1.RegistryService.Heartbeat:output_type -> crucible.v1.HeartbeatResponse
-	5,  // 16: crucible.v1.RegistryService.UnregisterService:output_type -> crucible.v1.UnregisterServiceResponse
-	7,  // 17: crucible.v1.RegistryService.DiscoverServices:output_type -> crucible.v1.DiscoverServicesResponse
-	9,  // 18: crucible.v1.RegistryService.WatchServices:output_type -> crucible.v1.WatchServicesResponse
-	14, // [14:19] is the sub-list for method output_type
-	9,  // [9:14] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	14, // 4: crucible.v1.HeartbeatRequest.status:type_name -> crucible.v1.ServiceStatus
+	15, // 5: crucible.v1.HeartbeatResponse.lease_expire_time:type_name -> google.protobuf.Timestamp
+	16, // 6: crucible.v1.DiscoverServicesRequest.filter:type_name -> crucible.v1.ServiceFilter
+	13, // 7: crucible.v1.DiscoverServicesResponse.services:type_name -> crucible.v1.RegisteredService
+	16, // 8: crucible.v1.WatchServicesRequest.filter:type_name -> crucible.v1.ServiceFilter
+	13, // 9: crucible.v1.WatchServicesResponse.services:type_name -> crucible.v1.RegisteredService
+	0,  // 10: crucible.v1.RegistryService.RegisterService:input_type -> crucible.v1.RegisterServiceRequest
+	2,  // 11: crucible.v1.RegistryService.Heartbeat:input_type -> crucible.v1.HeartbeatRequest
+	4,  // 12: crucible.v1.RegistryService.UnregisterService:input_type -> crucible.v1.UnregisterServiceRequest
+	6,  // 13: crucible.v1.RegistryService.DiscoverServices:input_type -> crucible.v1.DiscoverServicesRequest
+	8,  // 14: crucible.v1.RegistryService.WatchServices:input_type -> crucible.v1.WatchServicesRequest
+	1,  // 15: crucible.v1.RegistryService.RegisterService:output_type -> crucible.v1.RegisterServiceResponse
+	3,  // 16: crucible.v1.RegistryService.Heartbeat:output_type -> crucible.v1.HeartbeatResponse
+	5,  // 17: crucible.v1.RegistryService.UnregisterService:output_type -> crucible.v1.UnregisterServiceResponse
+	7,  // 18: crucible.v1.RegistryService.DiscoverServices:output_type -> crucible.v1.DiscoverServicesResponse
+	9,  // 19: crucible.v1.RegistryService.WatchServices:output_type -> crucible.v1.WatchServicesResponse
+	15, // [15:20] is the sub-list for method output_type
+	10, // [10:15] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_crucible_v1_registry_service_proto_init() }
@@ -666,6 +688,7 @@ func file_crucible_v1_registry_service_proto_init() {
 		return
 	}
 	file_crucible_v1_registry_proto_init()
+	file_crucible_v1_server_info_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

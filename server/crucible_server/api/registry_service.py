@@ -53,7 +53,9 @@ class RegistryService:
 
     async def _heartbeat(self, request: pb.HeartbeatRequest, context: Context) -> pb.HeartbeatResponse:
         response = pb.HeartbeatResponse()
-        end = await self._registry.heartbeat(handlers.caller(context), request.service_id)
+        end = await self._registry.heartbeat(
+            handlers.caller(context), request.service_id, request.status, request.status_message
+        )
         response.lease_expire_time.FromNanoseconds(end)
         return response
 

@@ -7,6 +7,9 @@ import grpc
 from crucible.v1 import registry_pb2
 from crucible.v1 import registry_service_pb2 as pb
 from crucible.v1.registry_service_pb2_grpc import RegistryServiceStub
+from crucible.v1.server_info_pb2 import ServiceStatus
+
+_MAX_MESSAGE = 500
 
 
 class GrpcRegistry:
@@ -17,12 +20,13 @@ class GrpcRegistry:
         self._stub = RegistryServiceStub(self._channel)
         self._is_registered = False
 
-    async def renew(self, info: registry_pb2.ServiceInfo, lease: float) -> None:
-        """Extends the lease there, or registers what is not registered."""
+    async def renew(self, info: registry_pb2.ServiceInfo, lease: float, status: ServiceStatus, message: str) -> None:
+        """Extends the lease there, or registers what is not registered; tells how it is."""
+        beat = pb.HeartbeatRequest(service_id=info.service_id, status=status, status_message=message[:_MAX_MESSAGE])
         try:
             if self._is_registered:
                 try:
-                    await self._stub.Heartbeat(pb.HeartbeatRequest(service_id=info.service_id))
+                    await self._stub.Heartbeat(beat)
                     return
                 except grpc.aio.AioRpcError as error:
                     if error.code() is not grpc.StatusCode.NOT_FOUND:
@@ -35,6 +39,8 @@ class GrpcRegistry:
             request.lease.FromNanoseconds(int(lease * 1e9))
             await self._stub.RegisterService(request)
             self._is_registered = True
+            if status != ServiceStatus.SERVICE_STATUS_HEALTHY:
+                await self._stub.Heartbeat(beat)
         except grpc.aio.AioRpcError as error:
             raise _failure(error) from None
 

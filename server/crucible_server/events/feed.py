@@ -86,6 +86,8 @@ class Feed:
         self._catching_up = asyncio.Semaphore(1)
         self.last = 0
         """The newest sequence number that is told."""
+        self.seen = 0
+        """Events that came since the start."""
 
     async def start(self) -> None:
         """Begins where the store is. Raises StoreError."""
@@ -190,6 +192,7 @@ class Feed:
             self._entries.append((event, entry))
             self._bytes += len(entry)
         self.last = events[-1].sequence
+        self.seen += len(events)
         while len(self._entries) > _MAX_EVENTS or self._bytes > _MAX_BYTES:
             _, entry = self._entries.popleft()
             self._bytes -= len(entry)

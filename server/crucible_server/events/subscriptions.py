@@ -44,6 +44,12 @@ class Subscriptions:
     def __len__(self) -> int:
         return len(self._open)
 
+    @property
+    def lag(self) -> int:
+        """Events that the slowest has still to look at. May be read in any thread."""
+        last = self._feed.last
+        return max((last - each.position for each in list(self._open.values()) if not each.is_idle), default=0)
+
     def start(self) -> None:
         """Begins to send bookmarks."""
         self._bookmarking = asyncio.get_running_loop().create_task(self._bookmark())

@@ -13,8 +13,8 @@ from crucible_server.errors import ErrorKind, ServiceError, invalid
 
 _NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
 _ENDPOINT = re.compile(
-    r"(?:(?P<scheme>[a-z][a-z0-9+.-]{0,31})://)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/?#@\[\]]+)(?::(?P<port>[0-9]{1,5}))?"
-    r"(?P<rest>/[!-~]*)?"
+    r"(?:(?P<scheme>grpcs?|https?)://|(?P<resolver>(?:dns|ipv4|ipv6):(?://[^\s/?#@]*/)?))?"
+    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/?#@\[\]]+)(?::(?P<port>[0-9]{1,5}))?(?P<rest>/[!-~]*)?"
 )
 _HEALTH_SCHEMES = {"http": "http", "https": "https", "grpc": "http", "grpcs": "https"}
 _MAX_VERSION, _MAX_ENDPOINT = 64, 512
@@ -100,7 +100,7 @@ def health_check_of(
         interval = _between(wanted.interval, "health_check.interval")
         timeout = min(timeout, interval)
     if wanted.HasField("timeout"):
-        timeout = wanted.timeout.ToNanoseconds()
+        timeout = _nanoseconds(wanted.timeout)
         if not 0 < timeout <= interval:
             raise invalid(
                 "health_check.timeout", f"expected a time above zero and at most the interval, {interval / 1e9:g} s"
@@ -124,24 +124,31 @@ def no_such_service(service_id: str) -> ServiceError:
 
 
 def _between(duration: Duration, field: str) -> int:
-    nanoseconds = duration.ToNanoseconds() if abs(duration.seconds) < 10**9 else -1
+    nanoseconds = _nanoseconds(duration)
     if not _MIN_SECONDS * 10**9 <= nanoseconds <= MAX_SECONDS * 10**9:
         raise invalid(
             field,
-            f"expected {_MIN_SECONDS} to {MAX_SECONDS} s, got {duration.seconds + duration.nanos / 1e9:g} s; leave it "
-            "unset for the server's default",
+            f"expected {_MIN_SECONDS} to {MAX_SECONDS} s, got seconds={duration.seconds} nanos={duration.nanos}; leave "
+            "it unset for the server's default",
         )
     return nanoseconds
 
 
+def _nanoseconds(duration: Duration) -> int:
+    """A duration above zero; -1 for one that is not, or none at all, such as seconds and nanos of different signs."""
+    is_one = 0 <= duration.seconds < 10**9 and 0 <= duration.nanos < 10**9
+    return duration.seconds * 10**9 + duration.nanos if is_one else -1
+
+
 def _check_endpoint(endpoint: str) -> None:
     match = _ENDPOINT.fullmatch(endpoint) if len(endpoint) <= _MAX_ENDPOINT else None
-    is_whole = match is not None and (match["scheme"] or (match["port"] and not match["rest"]))
+    is_whole = match is not None and (match["scheme"] or ((match["port"] or match["resolver"]) and not match["rest"]))
     if match is None or not is_whole or not 0 < int(match["port"] or 1) < 65536:
         raise invalid(
             "service.endpoint",
-            "expected HOST:PORT such as 10.0.0.5:8080, or a URL such as https://example.com/api, the port from 1 to "
-            f"65535, at most {_MAX_ENDPOINT} characters, got {endpoint[:80]!r}",
+            "expected HOST:PORT such as 10.0.0.5:8080, a URL of http, https, grpc or grpcs such as "
+            "https://example.com/api, or a target of gRPC such as dns:///example.com:50051, ipv4:10.0.0.5:50051; the "
+            f"port from 1 to 65535, at most {_MAX_ENDPOINT} characters, got {endpoint[:80]!r}",
         )
 
 

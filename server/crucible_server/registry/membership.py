@@ -39,8 +39,8 @@ def reachable(address: str) -> str:
 class RemoteRegistry(Protocol):
     """The registry of another server. All methods raise OSError when it does not answer or refuses."""
 
-    async def renew(self, info: registry_pb2.ServiceInfo, lease: float) -> None:
-        """Extends the lease there, in seconds, or registers what is not registered."""
+    async def renew(self, info: registry_pb2.ServiceInfo, lease: float, status: Status, message: str) -> None:
+        """Extends the lease there, in seconds, or registers what is not registered; tells how it is."""
 
     async def leave(self, service_id: str, reason: str) -> None:
         """Takes the registration back."""
@@ -65,6 +65,8 @@ class Membership:
         self._info = info
         self._remotes = remotes
         self._record: ServiceRecord | None = None
+        self._status: tuple[Status, str] = (Status.SERVICE_STATUS_HEALTHY, "this server")
+        self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._silent: set[str] = set()
 
@@ -77,7 +79,10 @@ class Membership:
             self._tasks.append(loop.create_task(self._repeat(endpoint, self._renewal(remote))))
 
     async def set_status(self, status: Status, message: str) -> None:
-        """Notes how this server is; the engine tells of it."""
+        """Notes how this server is, here and soon there; the engine tells of it."""
+        self._status = (status, message)
+        self._changed.set()
+        self._changed = asyncio.Event()
         if self._record is not None:
             await self._registry.set_status(self._record, status, message, tells=False)
 
@@ -111,8 +116,8 @@ class Membership:
             register_time=now,
             expire_time=now + lease_ns,
             lease_ns=lease_ns,
-            status=Status.SERVICE_STATUS_HEALTHY,
-            status_message="this server",
+            status=self._status[0],
+            status_message=self._status[1],
             info=self._info.SerializeToString(deterministic=True),
             health_check=b"",
         )
@@ -128,14 +133,16 @@ class Membership:
     def _renewal(self, remote: RemoteRegistry) -> Callable[[], Awaitable[None]]:
         async def renew() -> None:
             async with asyncio.timeout(self._config.refresh_interval):
-                await remote.renew(self._info, self._config.lease)
+                await remote.renew(self._info, self._config.lease, *self._status)
 
         return renew
 
     async def _repeat(self, name: str, renew: Callable[[], Awaitable[None]], *, first: bool = True) -> None:
+        changed = self._changed
         if not first:
-            await asyncio.sleep(self._config.refresh_interval)
+            await self._pause(changed)
         while True:
+            changed = self._changed
             try:
                 await renew()
                 if name in self._silent:
@@ -148,4 +155,9 @@ class Membership:
                 self._silent.add(name)
             except Exception:
                 log.exception("registry_not_renewed", endpoint=name)
-            await asyncio.sleep(self._config.refresh_interval)
+            await self._pause(changed)
+
+    async def _pause(self, changed: asyncio.Event) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._config.refresh_interval):
+                await changed.wait()

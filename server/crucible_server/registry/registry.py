@@ -60,6 +60,9 @@ class Registry:
         self._allow = allow
         self._watching = Watching(store.list_services)
         self._expiring: asyncio.Task[None] | None = None
+        self.counts: dict[int, int] = {}
+        """How many services there are of each status, of all tenants, as of a moment ago."""
+        self._is_counted = False
         self.on_change: Callable[[], None] = lambda: None
         """Told when a service came, went or changed."""
 
@@ -131,12 +134,22 @@ class Registry:
         self.changed()
         return outcome is Registered.REPLACED
 
-    async def heartbeat(self, caller: Caller, service_id: str) -> int:
-        """Extends a lease; its end in nanoseconds since 1970."""
+    async def heartbeat(self, caller: Caller, service_id: str, status: int = 0, message: str = "") -> int:
+        """Extends a lease, and notes what status the service says it has; its end in nanoseconds since 1970."""
         check_id(service_id, "service_id")
+        if status and status not in Status.values():
+            raise invalid("status", f"expected one of {', '.join(Status.keys()[1:])}, got {status}")
+        if len(message) > _MAX_REASON or not message.isprintable():
+            raise invalid("status_message", f"expected at most {_MAX_REASON} printable characters")
         end = await self._store.heartbeat(caller.tenant, service_id, caller.principal, time.time_ns())
         if end is None:
             raise no_such_service(service_id)
+        if status:
+            record = await self._store.get_service(caller.tenant, service_id)
+            if record is not None and record.health_check:
+                raise invalid("status", "expected none, as the health of this service is checked; leave it unset")
+            if record is not None and record.status != status:
+                await self.set_status(record, status, message or "as it says itself")
         return end
 
     async def unregister(self, caller: Caller, service_id: str, reason: str) -> None:
@@ -196,6 +209,7 @@ class Registry:
 
     def changed(self) -> None:
         """Has those who watch look again."""
+        self._is_counted = False
         self._watching.changed()
         self.on_change()
 
@@ -211,6 +225,9 @@ class Registry:
                     log.info("service_expired", service_id=record.service_id, service_type=record.service_type)
                 if gone:
                     self.changed()
+                if not self._is_counted:
+                    self._is_counted = True
+                    self.counts = await self._store.count_services()
             except StoreError as error:
                 log.warning("services_not_expired", reason=error.message)
             except Exception:

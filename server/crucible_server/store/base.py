@@ -99,6 +99,15 @@ class OpenDatabase:
         """What the store is mending at the moment, such as a lost connection; empty when all is well."""
         return self._database.trouble
 
+    @property
+    def reconnects(self) -> int:
+        """Connections to the database that were lost since the start."""
+        return self._database.reconnects + self._writer.reconnects
+
+    def on_write(self, written: Callable[[float], None]) -> None:
+        """Has `written` called, in the event loop, with the seconds that each transaction took."""
+        self._writer.written = written
+
     def on_lapse(self, lapsed: Callable[[], None]) -> None:
         """Has `lapsed` called when other servers have ended this one's executions because it was silent."""
         self._database.on_lapse(lapsed)

@@ -76,6 +76,8 @@ class Database(ABC):
     """How many connections read at most."""
     errors: tuple[type[Exception], ...] = ()
     """What the driver raises."""
+    reconnects = 0
+    """Connections that were lost."""
     trouble = ""
     """What is being mended at the moment, such as a lost connection; empty when all is well."""
 

@@ -65,6 +65,7 @@ class Readers:
             except self._database.errors as error:
                 if not self._database.is_lost(error):
                     raise self._database.translate(error) from error
+                self._database.reconnects += 1
                 # Reading changes nothing, so it can be done again. All readers together are patient once.
                 self._drop()
                 self._lost_at = self._lost_at or time.monotonic()

@@ -22,6 +22,7 @@ SELECT_OF_TENANT = compiled(
     .order_by(services.c.service_id, services.c.tenant)
 )
 COUNT_OF_TENANT = compiled(select(func.count()).select_from(services).where(equals(services.c.tenant)))
+COUNT_BY_STATUS = compiled(select(services.c.status, func.count()).group_by(services.c.status))
 EXTEND_LEASE = compiled(
     update(services)
     .where(*_key, equals(services.c.principal))

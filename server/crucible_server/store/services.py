@@ -69,6 +69,11 @@ class ServiceStore(OpenDatabase):
         rows = await self._readers.run(lambda opened: opened.execute(s.SELECT_OF_TENANT, (tenant, "")).fetchall())
         return [ServiceRecord(*row) for row in rows]
 
+    async def count_services(self) -> dict[int, int]:
+        """How many services there are of each status, of all tenants."""
+        rows = await self._readers.run(lambda opened: opened.execute(s.COUNT_BY_STATUS).fetchall())
+        return {int(status): int(count) for status, count in rows}
+
     async def list_checked_services(self) -> list[ServiceRecord]:
         """Everybody's services whose health is checked, by their ids."""
         rows = await self._readers.run(lambda opened: opened.execute(s.SELECT_CHECKED, (b"",)).fetchall())

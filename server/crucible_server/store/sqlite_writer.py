@@ -92,7 +92,7 @@ class SqliteWriter(Writer):
                 group.remove(write)
                 write.error = None
                 self._queue.put(write)
-        self._resolve(group)
+        self._resolve(group, ended - began)
 
     def _set_patience(self, seconds: float) -> None:
         """How long SQLite waits for another program that holds the database."""

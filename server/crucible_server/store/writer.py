@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
@@ -54,6 +55,8 @@ class Writer(ABC):
 
     idle_seconds: float | None = None
     """After so long without an operation the thread does `_idle`."""
+    reconnects = 0
+    """Connections that were lost."""
 
     def __init__(self, name: str, committed: Callable[[int], None]) -> None:
         """Tells `committed`, in the loop, each group's size; `name` is that of the database in messages."""
@@ -62,6 +65,8 @@ class Writer(ABC):
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[Write | None] = SimpleQueue()
         self._closed = False
+        self.written: Callable[[float], None] = lambda _seconds: None
+        """Told in the loop how long each transaction took."""
         # A daemon, so that a store that was never closed does not keep the interpreter alive.
         self._thread = threading.Thread(target=self._run, name="crucible-store-writer", daemon=True)
 
@@ -142,13 +147,15 @@ class Writer(ABC):
             except Empty:
                 pass
             if group:
+                began = time.perf_counter()
                 self._execute_in_thread(group)
+                seconds = time.perf_counter() - began
                 # A closed event loop has nobody left who waits.
                 with contextlib.suppress(RuntimeError):
-                    self._loop.call_soon_threadsafe(self._resolve, group)
+                    self._loop.call_soon_threadsafe(self._resolve, group, seconds)
         self._disconnect()
 
-    def _resolve(self, group: Sequence[Write]) -> None:
+    def _resolve(self, group: Sequence[Write], seconds: float) -> None:
         for write in group:
             if write.committed is not None and write.error is None:
                 write.committed(write.result)
@@ -160,6 +167,7 @@ class Writer(ABC):
             else:
                 future.set_exception(write.error)
         self._committed(len(group))
+        self.written(seconds)
 
 
 def is_of_kind(error: Exception | None, *kinds: object) -> bool:

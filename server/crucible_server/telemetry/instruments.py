@@ -30,6 +30,7 @@ class MeterRecorder(Recorder):
         self._fork = seconds("crucible.execution.fork.duration", "Time until executions had a child.", _FORK_SECONDS)
         self._execution = seconds("crucible.execution.duration", "Time of a script.", _RUN_SECONDS)
         self._host_call = seconds("crucible.host_call.duration", "Time of a host call.", _RUN_SECONDS)
+        self._write = seconds("crucible.store.write.duration", "Time of a transaction of writes.", _FORK_SECONDS)
         self._cpu = meter.create_counter("crucible.execution.cpu.time", "s", "Processor time of scripts.")
         self._instructions = meter.create_counter(
             "crucible.execution.instructions", "{instruction}", "Instructions of the virtual machine."
@@ -67,6 +68,10 @@ class MeterRecorder(Recorder):
         self._instructions.add(usage.operations_count)
         if usage.network_io_bytes:
             self._network.add(usage.network_io_bytes)
+
+    def stored(self, seconds: float) -> None:
+        """The store has made a transaction of writes."""
+        self._write.record(seconds)
 
     def host_call(self, name: str, seconds: float, *, success: bool) -> None:
         """A host call was answered."""

@@ -23,6 +23,9 @@ class Recorder:
     def executed(self, result: execution_pb2.ExecutionResult, level: security_pb2.SecurityLevel) -> None:
         """An execution has ended."""
 
+    def stored(self, seconds: float) -> None:
+        """The store has made a transaction of writes."""
+
     def host_call(self, name: str, seconds: float, *, success: bool) -> None:
         """A host call was answered. The name is one of those registered, or `_OTHER`."""
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from crucible_server.engine.engine import Engine
     from crucible_server.engine.monitor import Monitor
+    from crucible_server.telemetry.observed_operations import Operations
     from crucible_server.telemetry.page import Page
     from crucible_server.telemetry.spans import OtelTracer
 
@@ -42,7 +43,7 @@ log = structlog.get_logger()
 class Telemetry:
     """Without configuration it does nothing and loads no library."""
 
-    def __init__(self, config: TelemetryConfig, engine: Engine, monitor: Monitor) -> None:
+    def __init__(self, config: TelemetryConfig, engine: Engine, monitor: Monitor, operations: Operations) -> None:
         """Raises ServiceError (CONFIGURATION_ERROR) when it cannot be had as configured."""
         self.recorder: Recorder = NOTHING_RECORDED
         self.tracer: OtelTracer | None = None
@@ -56,7 +57,7 @@ class Telemetry:
         try:
             resource = _resource(config, engine.instance_id)
             if config.is_measuring:
-                self._measure(config, resource, engine, monitor)
+                self._measure(config, resource, engine, monitor, operations)
             if config.otlp_endpoint and config.traces:
                 self._trace(config, resource)
         except Exception as error:
@@ -81,13 +82,16 @@ class Telemetry:
         """Whether anything is measured or traced."""
         return self.tracer is not None or self._meters is not None
 
-    def _measure(self, config: TelemetryConfig, resource: Resource, engine: Engine, monitor: Monitor) -> None:
+    def _measure(
+        self, config: TelemetryConfig, resource: Resource, engine: Engine, monitor: Monitor, operations: Operations
+    ) -> None:
         from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
         from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
         from opentelemetry.sdk.metrics.view import DropAggregation, View
 
         from crucible_server.telemetry.instruments import MeterRecorder
         from crucible_server.telemetry.observed import observe
+        from crucible_server.telemetry.observed_operations import observe_operations
 
         readers: list[MetricReader] = []
         if config.otlp_endpoint and config.metrics:
@@ -111,7 +115,9 @@ class Telemetry:
         )
         meter = self._meters.get_meter(_SCOPE, __version__)
         self.recorder = MeterRecorder(meter)
+        engine.store.on_write(self.recorder.stored)
         observe(meter, engine, monitor)
+        observe_operations(meter, operations)
 
     def _open_page(self, listen: str) -> MetricReader:
         from opentelemetry.exporter.prometheus import PrometheusMetricReader

@@ -23,11 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from crucible.v1 import registry_pb2 as crucible_dot_v1_dot_registry__pb2
+from crucible.v1 import server_info_pb2 as crucible_dot_v1_dot_server__info__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"crucible/v1/registry_service.proto\x12\x0b\x63rucible.v1\x1a\x1a\x63rucible/v1/registry.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa3\x01\n\x16RegisterServiceRequest\x12)\n\x07service\x18\x01 \x01(\x0b\x32\x18.crucible.v1.ServiceInfo\x12(\n\x05lease\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x0chealth_check\x18\x03 \x01(\x0b\x32\x1e.crucible.v1.HealthCheckConfig\"\\\n\x17RegisterServiceResponse\x12/\n\x07service\x18\x01 \x01(\x0b\x32\x1e.crucible.v1.RegisteredService\x12\x10\n\x08replaced\x18\x02 \x01(\x08\"&\n\x10HeartbeatRequest\x12\x12\n\nservice_id\x18\x01 \x01(\t\"J\n\x11HeartbeatResponse\x12\x35\n\x11lease_expire_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\">\n\x18UnregisterServiceRequest\x12\x12\n\nservice_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x1b\n\x19UnregisterServiceResponse\"l\n\x17\x44iscoverServicesRequest\x12*\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x1a.crucible.v1.ServiceFilter\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"e\n\x18\x44iscoverServicesResponse\x12\x30\n\x08services\x18\x01 \x03(\x0b\x32\x1e.crucible.v1.RegisteredService\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"B\n\x14WatchServicesRequest\x12*\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x1a.crucible.v1.ServiceFilter\"t\n\x15WatchServicesResponse\x12\x30\n\x08services\x18\x01 \x03(\x0b\x32\x1e.crucible.v1.RegisteredService\x12\x1b\n\x13removed_service_ids\x18\x02 \x03(\t\x12\x0c\n\x04more\x18\x03 \x01(\x08\x32\xda\x03\n\x0fRegistryService\x12\\\n\x0fRegisterService\x12#.crucible.v1.RegisterServiceRequest\x1a$.crucible.v1.RegisterServiceResponse\x12J\n\tHeartbeat\x12\x1d.crucible.v1.HeartbeatRequest\x1a\x1e.crucible.v1.HeartbeatResponse\x12\x62\n\x11UnregisterService\x12%.crucible.v1.UnregisterServiceRequest\x1a&.crucible.v1.UnregisterServiceResponse\x12_\n\x10\x44iscoverServices\x12$.crucible.v1.DiscoverServicesRequest\x1a%.crucible.v1.DiscoverServicesResponse\x12X\n\rWatchServices\x12!.crucible.v1.WatchServicesRequest\x1a\".crucible.v1.WatchServicesResponse0\x01\x42i\n\x13\x64\x65v.cruciblerune.v1P\x01ZBgithub.com/crucible-rune/crucible/clients/go/cruciblev1;cruciblev1\xaa\x02\x0b\x43rucible.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"crucible/v1/registry_service.proto\x12\x0b\x63rucible.v1\x1a\x1a\x63rucible/v1/registry.proto\x1a\x1d\x63rucible/v1/server_info.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa3\x01\n\x16RegisterServiceRequest\x12)\n\x07service\x18\x01 \x01(\x0b\x32\x18.crucible.v1.ServiceInfo\x12(\n\x05lease\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x0chealth_check\x18\x03 \x01(\x0b\x32\x1e.crucible.v1.HealthCheckConfig\"\\\n\x17RegisterServiceResponse\x12/\n\x07service\x18\x01 \x01(\x0b\x32\x1e.crucible.v1.RegisteredService\x12\x10\n\x08replaced\x18\x02 \x01(\x08\"j\n\x10HeartbeatRequest\x12\x12\n\nservice_id\x18\x01 \x01(\t\x12*\n\x06status\x18\x02 \x01(\x0e\x32\x1a.crucible.v1.ServiceStatus\x12\x16\n\x0estatus_message\x18\x03 \x01(\t\"J\n\x11HeartbeatResponse\x12\x35\n\x11lease_expire_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\">\n\x18UnregisterServiceRequest\x12\x12\n\nservice_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x1b\n\x19UnregisterServiceResponse\"l\n\x17\x44iscoverServicesRequest\x12*\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x1a.crucible.v1.ServiceFilter\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"e\n\x18\x44iscoverServicesResponse\x12\x30\n\x08services\x18\x01 \x03(\x0b\x32\x1e.crucible.v1.RegisteredService\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"B\n\x14WatchServicesRequest\x12*\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x1a.crucible.v1.ServiceFilter\"t\n\x15WatchServicesResponse\x12\x30\n\x08services\x18\x01 \x03(\x0b\x32\x1e.crucible.v1.RegisteredService\x12\x1b\n\x13removed_service_ids\x18\x02 \x03(\t\x12\x0c\n\x04more\x18\x03 \x01(\x08\x32\xda\x03\n\x0fRegistryService\x12\\\n\x0fRegisterService\x12#.crucible.v1.RegisterServiceRequest\x1a$.crucible.v1.RegisterServiceResponse\x12J\n\tHeartbeat\x12\x1d.crucible.v1.HeartbeatRequest\x1a\x1e.crucible.v1.HeartbeatResponse\x12\x62\n\x11UnregisterService\x12%.crucible.v1.UnregisterServiceRequest\x1a&.crucible.v1.UnregisterServiceResponse\x12_\n\x10\x44iscoverServices\x12$.crucible.v1.DiscoverServicesRequest\x1a%.crucible.v1.DiscoverServicesResponse\x12X\n\rWatchServices\x12!.crucible.v1.WatchServicesRequest\x1a\".crucible.v1.WatchServicesResponse0\x01\x42i\n\x13\x64\x65v.cruciblerune.v1P\x01ZBgithub.com/crucible-rune/crucible/clients/go/cruciblev1;cruciblev1\xaa\x02\x0b\x43rucible.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,26 +36,26 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'crucible.v1.registry_servic
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\023dev.cruciblerune.v1P\001ZBgithub.com/crucible-rune/crucible/clients/go/cruciblev1;cruciblev1\252\002\013Crucible.V1'
-  _globals['_REGISTERSERVICEREQUEST']._serialized_start=145
-  _globals['_REGISTERSERVICEREQUEST']._serialized_end=308
-  _globals['_REGISTERSERVICERESPONSE']._serialized_start=310
-  _globals['_REGISTERSERVICERESPONSE']._serialized_end=402
-  _globals['_HEARTBEATREQUEST']._serialized_start=404
-  _globals['_HEARTBEATREQUEST']._serialized_end=442
-  _globals['_HEARTBEATRESPONSE']._serialized_start=444
-  _globals['_HEARTBEATRESPONSE']._serialized_end=518
-  _globals['_UNREGISTERSERVICEREQUEST']._serialized_start=520
-  _globals['_UNREGISTERSERVICEREQUEST']._serialized_end=582
-  _globals['_UNREGISTERSERVICERESPONSE']._serialized_start=584
-  _globals['_UNREGISTERSERVICERESPONSE']._serialized_end=611
-  _globals['_DISCOVERSERVICESREQUEST']._serialized_start=613
-  _globals['_DISCOVERSERVICESREQUEST']._serialized_end=721
-  _globals['_DISCOVERSERVICESRESPONSE']._serialized_start=723
-  _globals['_DISCOVERSERVICESRESPONSE']._serialized_end=824
-  _globals['_WATCHSERVICESREQUEST']._serialized_start=826
-  _globals['_WATCHSERVICESREQUEST']._serialized_end=892
-  _globals['_WATCHSERVICESRESPONSE']._serialized_start=894
-  _globals['_WATCHSERVICESRESPONSE']._serialized_end=1010
-  _globals['_REGISTRYSERVICE']._serialized_start=1013
-  _globals['_REGISTRYSERVICE']._serialized_end=1487
+  _globals['_REGISTERSERVICEREQUEST']._serialized_start=176
+  _globals['_REGISTERSERVICEREQUEST']._serialized_end=339
+  _globals['_REGISTERSERVICERESPONSE']._serialized_start=341
+  _globals['_REGISTERSERVICERESPONSE']._serialized_end=433
+  _globals['_HEARTBEATREQUEST']._serialized_start=435
+  _globals['_HEARTBEATREQUEST']._serialized_end=541
+  _globals['_HEARTBEATRESPONSE']._serialized_start=543
+  _globals['_HEARTBEATRESPONSE']._serialized_end=617
+  _globals['_UNREGISTERSERVICEREQUEST']._serialized_start=619
+  _globals['_UNREGISTERSERVICEREQUEST']._serialized_end=681
+  _globals['_UNREGISTERSERVICERESPONSE']._serialized_start=683
+  _globals['_UNREGISTERSERVICERESPONSE']._serialized_end=710
+  _globals['_DISCOVERSERVICESREQUEST']._serialized_start=712
+  _globals['_DISCOVERSERVICESREQUEST']._serialized_end=820
+  _globals['_DISCOVERSERVICESRESPONSE']._serialized_start=822
+  _globals['_DISCOVERSERVICESRESPONSE']._serialized_end=923
+  _globals['_WATCHSERVICESREQUEST']._serialized_start=925
+  _globals['_WATCHSERVICESREQUEST']._serialized_end=991
+  _globals['_WATCHSERVICESRESPONSE']._serialized_start=993
+  _globals['_WATCHSERVICESRESPONSE']._serialized_end=1109
+  _globals['_REGISTRYSERVICE']._serialized_start=1112
+  _globals['_REGISTRYSERVICE']._serialized_end=1586
 # @@protoc_insertion_point(module_scope)

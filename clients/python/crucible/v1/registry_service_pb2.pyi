@@ -1,6 +1,7 @@
 import datetime
 
 from crucible.v1 import registry_pb2 as _registry_pb2
+from crucible.v1 import server_info_pb2 as _server_info_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -30,10 +31,14 @@ class RegisterServiceResponse(_message.Message):
     def __init__(self, service: _Optional[_Union[_registry_pb2.RegisteredService, _Mapping]] = ..., replaced: _Optional[bool] = ...) -> None: ...
 
 class HeartbeatRequest(_message.Message):
-    __slots__ = ("service_id",)
+    __slots__ = ("service_id", "status", "status_message")
     SERVICE_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    STATUS_MESSAGE_FIELD_NUMBER: _ClassVar[int]
     service_id: str
-    def __init__(self, service_id: _Optional[str] = ...) -> None: ...
+    status: _server_info_pb2.ServiceStatus
+    status_message: str
+    def __init__(self, service_id: _Optional[str] = ..., status: _Optional[_Union[_server_info_pb2.ServiceStatus, str]] = ..., status_message: _Optional[str] = ...) -> None: ...
 
 class HeartbeatResponse(_message.Message):
     __slots__ = ("lease_expire_time",)

@@ -51,6 +51,8 @@ class PostgresWriter(Writer):
         """Takes over a connection, and gets new ones by `connect`; enters the server in the database at once."""
         super().__init__(str(address), committed)
         self.idle_seconds = lease_seconds / _RENEWALS_PER_LEASE
+        self.reconnects = 0
+        """Connections that were lost."""
         self.trouble = ""
         """Why writes wait at the moment; read from other threads."""
         self.lapsed: Callable[[], None] = lambda: None
@@ -219,6 +221,7 @@ class PostgresWriter(Writer):
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+            self.reconnects += 1
         if not self.trouble:
             self._trouble_since = time.monotonic()
         self.trouble = self._told(error).message

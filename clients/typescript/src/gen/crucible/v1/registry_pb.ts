@@ -44,7 +44,8 @@ export type ServiceInfo = Message<"crucible.v1.ServiceInfo"> & {
   version: string;
 
   /**
-   * Where it is reached, such as `10.0.0.5:8080` or `https://example.com/api`, at most 512 characters.
+   * Where it is reached, at most 512 characters: `HOST:PORT`, a URL of http, https, grpc or grpcs, or a target of gRPC
+   * (`dns:`, `ipv4:`, `ipv6:`).
    *
    * @generated from field: string endpoint = 4;
    */
@@ -88,7 +89,8 @@ export type RegisteredService = Message<"crucible.v1.RegisteredService"> & {
   info?: ServiceInfo | undefined;
 
   /**
-   * How it is, as far as was found out: STARTING until its first health check, HEALTHY when it has none.
+   * How it is, as far as was found out: STARTING until its first health check; without one HEALTHY, or what its
+   * heartbeats say.
    *
    * @generated from field: crucible.v1.ServiceStatus status = 2;
    */
