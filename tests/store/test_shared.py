@@ -159,6 +159,8 @@ async def test_a_server_that_comes_back_knows_at_once_what_it_has_lost(
     async with opened(shared, tmp_path / "c") as stranger:
         assert await interrupt(stranger) == 0
     async with opened(shared, tmp_path / "a") as again:
+        # The one that was killed is no other, also before anything was written.
+        assert len(await again.other_servers()) == 1
         assert await interrupt(again) == 3
         for name, state in (("mine0", INTERRUPTED), ("other0", QUEUED)):
             found = await again.get_execution("local", name)
