@@ -13,7 +13,8 @@ import crucible
 from crucible.v1 import config_pb2
 from crucible.v1 import config_service_pb2 as pb
 from crucible.v1.config_service_pb2_grpc import ConfigServiceStub
-from crucible_server.configuration.watches import MAX_WATCHES, MAX_WATCHES_PER_PRINCIPAL, EncodedNews, View, Watches
+from crucible_server.configuration.watches import MAX_WATCHES, MAX_WATCHES_PER_PRINCIPAL, View, Watches
+from crucible_server.encoded import Encoded
 from crucible_server.errors import ErrorKind, ServiceError
 from crucible_server.policy.principals import Caller
 from tests.configuration.conftest import TIMEOUT, Configured, wait_until
@@ -41,14 +42,14 @@ class Watched:
         self.version += 1
         self.watches.change()
 
-    async def begin(self, count: int, caller: Caller = ANNA) -> list[AsyncIterator[EncodedNews]]:
+    async def begin(self, count: int, caller: Caller = ANNA) -> list[AsyncIterator[Encoded]]:
         watching = [self.watches.follow(caller, (ONE, BOTH)[number % 2]) for number in range(count)]
         for each in watching:
             await anext(each)
         return watching
 
 
-def read(news: EncodedNews) -> pb.WatchConfigResponse:
+def read(news: Encoded) -> pb.WatchConfigResponse:
     return pb.WatchConfigResponse.FromString(news.SerializeToString())
 
 
@@ -72,7 +73,7 @@ async def test_others_have_their_turn_while_many_are_told() -> None:
     watching = await watched.begin(200)
     told = 0
 
-    async def listen(news: AsyncIterator[EncodedNews]) -> None:
+    async def listen(news: AsyncIterator[Encoded]) -> None:
         nonlocal told
         await anext(news)
         told += 1

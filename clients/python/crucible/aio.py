@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
@@ -16,7 +15,7 @@ from crucible.aio_config import AsyncConfigCalls
 from crucible.aio_events import AsyncEventCalls, AsyncServiceCalls
 from crucible.channel import OPTIONS
 from crucible.errors import from_rpc_error
-from crucible.metadata import with_metadata
+from crucible.metadata import MetadataCalls, with_metadata
 from crucible.results import Compilation, CompiledScript, Execution, Metrics, Output, Result, Script
 from crucible.v1 import execution_pb2, server_info_pb2
 from crucible.v1 import script_service_pb2 as api
@@ -74,7 +73,7 @@ class AsyncStream:
         await self.close()
 
 
-class AsyncClient(AsyncEventCalls, AsyncServiceCalls, AsyncConfigCalls):
+class AsyncClient(AsyncEventCalls, AsyncServiceCalls, AsyncConfigCalls, MetadataCalls):
     """Compiles and runs scripts on the server at `address` (`host:port`).
 
     Without `credentials` the connection is not encrypted. `options` are gRPC channel options that go before
@@ -94,7 +93,6 @@ class AsyncClient(AsyncEventCalls, AsyncServiceCalls, AsyncConfigCalls):
             self._channel = grpc.aio.insecure_channel(address, merged)
         else:
             self._channel = grpc.aio.secure_channel(address, credentials, merged)
-        self._metadata: dict[str, str | bytes] = {}
         self._add_stubs()
 
     def _add_stubs(self) -> None:
@@ -103,16 +101,6 @@ class AsyncClient(AsyncEventCalls, AsyncServiceCalls, AsyncConfigCalls):
         """The generated stub, for calls that have no method here."""
         self._add_event_stubs(channel)
         self._add_config_stub(channel)
-
-    def with_metadata(self, metadata: Mapping[str, str | bytes]) -> Self:
-        """This client, with gRPC metadata that each call bears besides, such as `{"traceparent": "00-..."}`.
-
-        Both share one connection, which either closes. Names are in lower case; those that end in `-bin` have bytes.
-        """
-        other = copy.copy(self)
-        other._metadata = {**self._metadata, **metadata}
-        other._add_stubs()
-        return other
 
     async def __aenter__(self) -> Self:
         return self

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, Self, TypeAlias, TypeVar, cast
 
 Pairs: TypeAlias = tuple[tuple[str, str | bytes], ...]
 AnyChannel = TypeVar("AnyChannel")
@@ -27,6 +29,26 @@ def current_trace() -> Pairs:
     # W3C, which the server reads, whatever else the program propagates; baggage is not the server's.
     TraceContextTextMapPropagator().inject(carrier)
     return tuple(carrier.items())
+
+
+class MetadataCalls(ABC):
+    """The last base of a client of either kind: the metadata that its calls bear."""
+
+    _metadata: Mapping[str, str | bytes] = {}
+
+    @abstractmethod
+    def _add_stubs(self) -> None:
+        """Makes the stubs anew, for calls with `_metadata`."""
+
+    def with_metadata(self, metadata: Mapping[str, str | bytes]) -> Self:
+        """This client, with gRPC metadata that each call bears besides, such as `{"traceparent": "00-..."}`.
+
+        Both share one connection, which either closes. Names are in lower case; those that end in `-bin` have bytes.
+        """
+        other = copy.copy(self)
+        other._metadata = {**self._metadata, **metadata}
+        other._add_stubs()
+        return other
 
 
 class _Channel:

@@ -11,23 +11,11 @@ from crucible.v1 import registry_service_pb2 as pb
 from crucible_server.api import handlers
 from crucible_server.api.handlers import Context
 from crucible_server.api.paging import MAX_PAGE_BYTES, Page
+from crucible_server.encoded import Encoded
 from crucible_server.registry.registry import Registry, presented
 from crucible_server.registry.watching import Change
 
 SERVICE = pb.DESCRIPTOR.services_by_name["RegistryService"].full_name
-
-
-class Encoded:
-    """A message that was encoded once for all to whom it is sent."""
-
-    __slots__ = ("_data",)
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def SerializeToString(self) -> bytes:  # noqa: N802 - the name that messages have
-        """The encoding."""
-        return self._data
 
 
 class RegistryService:
@@ -90,7 +78,7 @@ def _encoded(change: Change) -> Iterator[Encoded]:
         size += service.ByteSize()
         if message.services and size > MAX_PAGE_BYTES:
             message.more = True
-            yield Encoded(message.SerializeToString())
+            yield Encoded(message)
             message, size = pb.WatchServicesResponse(), service.ByteSize()
         message.services.append(service)
-    yield Encoded(message.SerializeToString())
+    yield Encoded(message)

@@ -29,7 +29,8 @@ from crucible_server.configuration import entries
 from crucible_server.configuration.changes import Cause, ConfigurationChange, ConfigurationSink, KeyChange, differences
 from crucible_server.configuration.refusals import behind, check_keys, not_valid, stale, unknown_revision
 from crucible_server.configuration.watched import WatchedFiles
-from crucible_server.configuration.watches import EncodedNews, View, Watches
+from crucible_server.configuration.watches import View, Watches
+from crucible_server.encoded import Encoded
 from crucible_server.errors import ErrorKind, ServiceError, invalid, unavailable
 from crucible_server.policy.principals import Caller
 from crucible_server.store import EventDraft, Store, StoreError, StoreErrorKind
@@ -355,7 +356,7 @@ class Configuration:
         """The keys, or those below the sections that are named. Raises ServiceError (VALIDATION_ERROR)."""
         return [entries.entry(key, self.config, self.target) for key in _selected(wanted)]
 
-    def watch(self, caller: Caller, wanted: Sequence[str] = ()) -> AsyncIterator[EncodedNews]:
+    def watch(self, caller: Caller, wanted: Sequence[str] = ()) -> AsyncIterator[Encoded]:
         """What is so, then at every change what has changed. Raises ServiceError: VALIDATION_ERROR, and as `follow`."""
         return self._watches.follow(caller, frozenset(key.path for key in _selected(wanted)))
 

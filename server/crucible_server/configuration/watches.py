@@ -10,6 +10,7 @@ from itertools import islice
 
 from crucible.v1 import config_pb2
 from crucible.v1 import config_service_pb2 as pb
+from crucible_server.encoded import Encoded
 from crucible_server.errors import ErrorKind, ServiceError, unavailable
 from crucible_server.policy.principals import Caller
 
@@ -37,19 +38,6 @@ class View:
         return self.version, self.file_problem, self.revision_problem
 
 
-class EncodedNews:
-    """A WatchConfigResponse that is encoded already."""
-
-    __slots__ = ("_data",)
-
-    def __init__(self, message: pb.WatchConfigResponse) -> None:
-        self._data = message.SerializeToString()
-
-    def SerializeToString(self) -> bytes:  # noqa: N802 - the name that messages have
-        """The encoding."""
-        return self._data
-
-
 @dataclass(slots=True, eq=False)
 class _Watch:
     keys: frozenset[str]
@@ -69,7 +57,7 @@ class Watches:
         self._view: View | None = None
         self._heading_since = 0
         self._since: dict[str, int] = {}
-        self._answers: dict[tuple[int, frozenset[str]], EncodedNews | None] = {}
+        self._answers: dict[tuple[int, frozenset[str]], Encoded | None] = {}
         self._waiting: dict[_Watch, None] = {}
         self._waking: asyncio.Task[None] | None = None
         self._is_stale = True
@@ -88,7 +76,7 @@ class Watches:
         for watch in self._open:
             watch.news.set()
 
-    async def follow(self, caller: Caller, keys: frozenset[str]) -> AsyncIterator[EncodedNews]:
+    async def follow(self, caller: Caller, keys: frozenset[str]) -> AsyncIterator[Encoded]:
         """All of these keys, then at every change those that have changed.
 
         Raises ServiceError: RESOURCE_EXCEEDED, UNAVAILABLE when the server stops.
@@ -138,7 +126,7 @@ class Watches:
         finally:
             self._waking = None
 
-    def _answer(self, watch: _Watch) -> EncodedNews | None:
+    def _answer(self, watch: _Watch) -> Encoded | None:
         self._refresh()
         place = (watch.told, watch.keys)
         if place not in self._answers:
@@ -160,7 +148,7 @@ class Watches:
             self._heading_since = self._generation
         self._view = now
 
-    def _news(self, told: int, keys: frozenset[str]) -> EncodedNews | None:
+    def _news(self, told: int, keys: frozenset[str]) -> Encoded | None:
         assert self._view is not None
         fresh = [each for each in self._view.entries if each.key in keys and self._since[each.key] > told]
         if told >= self._heading_since and not fresh:
@@ -170,4 +158,4 @@ class Watches:
             version=version, entries=fresh, file_problem=file_problem, revision_problem=revision_problem
         )
         message.time.GetCurrentTime()
-        return EncodedNews(message)
+        return Encoded(message)

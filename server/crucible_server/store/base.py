@@ -166,8 +166,9 @@ class OpenDatabase:
 
     async def other_servers(self) -> list[str]:
         """The other servers that use the database, in words. Raises StoreError."""
-        # The first write enters this one: until then an earlier run of it, which was killed, counts as another.
-        await self._writer.submit(_nothing, None)
+        if self.is_shared:
+            # The first write enters this one: until then an earlier run of it, which was killed, counts as another.
+            await self._writer.submit(_nothing, None)
         return await asyncio.to_thread(self._database.other_servers)
 
     async def is_sweeper(self) -> bool:

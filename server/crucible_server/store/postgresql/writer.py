@@ -51,8 +51,6 @@ class PostgresWriter(Writer):
         """Takes over a connection, and gets new ones by `connect`; enters the server in the database at once."""
         super().__init__(str(address), committed)
         self.idle_seconds = lease_seconds / _RENEWALS_PER_LEASE
-        self.reconnects = 0
-        """Connections that were lost."""
         self.trouble = ""
         """Why writes wait at the moment; read from other threads."""
         self.lapsed: Callable[[], None] = lambda: None
