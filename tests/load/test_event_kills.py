@@ -21,11 +21,11 @@ pytestmark = pytest.mark.timeout(TIMEOUT)
 def emit(address: str, acknowledged: list[tuple[int, int]], stop: threading.Event) -> None:
     """Emits numbered events one by one, until told to stop; notes those that the server has acknowledged.
 
-    One whose answer was lost is sent again under the same id, as clients do.
+    One whose answer was lost is sent again under the same id, as clients do; also the last, which may be stored.
     """
     number = 0
     with crucible.Client(address) as client:
-        while not stop.is_set():
+        while True:
             try:
                 emitted = client.emit("kill.test", number, event_id=f"n-{number}")
             except crucible.CrucibleError:
@@ -33,6 +33,8 @@ def emit(address: str, acknowledged: list[tuple[int, int]], stop: threading.Even
                 continue
             acknowledged.append((emitted.sequence, number))
             number += 1
+            if stop.is_set():
+                return
 
 
 def test_what_is_acknowledged_is_delivered_once_whenever_the_server_dies(tmp_path: Path) -> None:
@@ -65,6 +67,7 @@ def test_what_is_acknowledged_is_delivered_once_whenever_the_server_dies(tmp_pat
     time.sleep(0.5)
     stop.set()
     threads[0].join(60)
+    assert not threads[0].is_alive()
     until = time.monotonic() + 90
     while (not delivered or delivered[-1] != acknowledged[-1]) and time.monotonic() < until:
         time.sleep(0.05)

@@ -33,6 +33,8 @@ _SHAPES = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 # Codes for which the server is to blame; a caller that errs or leaves is no failure of the service.
 _FAILURES = frozenset({"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
 _UNKNOWN = "_OTHER"
+# Seconds. Both sides watch a deadline, the server from when it read the call: a caller's reset may come first.
+_DEADLINE_SLACK = 0.05
 # Whoever calls these does so all the time, and nothing comes of it.
 _UNTRACED = ("grpc.health.", "grpc.reflection.", _UNKNOWN)
 
@@ -137,7 +139,7 @@ class _Call:
     def _code(self, error: BaseException | None) -> str:
         if isinstance(error, (asyncio.CancelledError, GeneratorExit)):
             left = self._context.time_remaining()
-            return "DEADLINE_EXCEEDED" if left is not None and left <= 0 else "CANCELLED"
+            return "DEADLINE_EXCEEDED" if left is not None and left <= _DEADLINE_SLACK else "CANCELLED"
         # A number, or nothing as long as no handler has set one.
         code: Any = self._context.code()
         if error is not None and not code:
