@@ -10,12 +10,10 @@ import threading
 import time
 from collections.abc import Iterator
 
-import grpc
 import pytest
 
 import crucible
 from crucible.requests import Limits
-from crucible.v1 import execution_pb2, script_pb2, script_service_pb2, security_pb2
 from tests.development.conftest import StartOpen, user_of
 from tests.development.trees import START, marked, new_mark, open_zygote, wait_none, wait_up
 from tests.engine.processes import PATIENCE, descriptors_of, resident_bytes, wait_until, zombies_of
@@ -29,6 +27,15 @@ pub async fn main(mark, bomb) {
     crucible::process::run("sh", ["-c", bomb, mark], #{}).await
 }
 """
+FULL = """
+pub async fn main() {
+    let held = [];
+    while let Ok(one) = crucible::process::spawn("sleep", ["1000"], #{}) { held.push(one); }
+    println!("full");
+    crucible::basic::sleep(1000.0).await
+}
+"""
+"""Starts as many processes as there may be, and keeps them."""
 BOMBS = {
     "that waits": "b() { sleep 1000 & b & wait; }; b",
     "of sessions": 'b() { setsid sh -c "sleep 1000 & sleep 1000" & b & wait; }; b',
@@ -54,18 +61,9 @@ def processes_of(zygote: int) -> int:
 
 
 def why_not(client: crucible.Client) -> str:
-    """Why an execution at this level could not be begun, or failed; empty when it ran."""
-    request = script_service_pb2.ExecuteScriptRequest(
-        context=execution_pb2.ExecutionContext(
-            source=script_pb2.ScriptSource(source="pub fn main() { 3 }"),
-            security_context=security_pb2.SecurityContext(security_level=security_pb2.SECURITY_LEVEL_DEVELOPMENT),
-        )
-    )
-    try:
-        result = client.stub.ExecuteScript(request).result
-        return "" if result.success else str(result.error)
-    except grpc.RpcError as error:
-        return str(error.code().name)
+    """The kind of error with which an execution at this level ended; empty when it ran."""
+    error = client.run("pub fn main() { 3 }", level="development", check=False).error
+    return "" if error is None else error.kind
 
 
 @pytest.fixture
@@ -100,13 +98,41 @@ def test_a_fork_bomb_leaves_room_and_dies(start_open: StartOpen, user: str, bomb
             assert client.run("pub fn main() { 1 }").value == 1
             assert client.run("pub fn main() { 2 }", level="production").value == 2
             # A process more at this level may find no room. That is said, and is no fault of the server.
-            told = why_not(client)
-            assert told in ("", "RESOURCE_EXHAUSTED") or "no interpreter process could be started" in told
+            assert why_not(client) in ("", "RESOURCE_EXCEEDED")
             assert client.cancel(stream.execution_id).state == "CANCELLED"
             for _ in stream:
                 pass
         wait_until(lambda: processes_of(zygote) == 0, "expected nothing to be left of the bomb")
         assert open_zygote(server) == zygote
+        assert client.run("pub fn main() { 4 }", level="development").value == 4
+
+
+@pytest.mark.parametrize("user", ["this user", "another user"])
+def test_an_execution_that_finds_no_process_left(start_open: StartOpen, few_processes: None, user: str) -> None:
+    server = start_open(user_of(user))
+    with crucible.Client(server.address) as client:
+        with client.stream(FULL, level="development", check=False) as stream:
+            assert next(iter(stream)).text == "full\n"
+            done = client.run("pub fn main() { 3 }", level="development", check=False)
+            assert done.error is not None
+            assert done.error.kind == "RESOURCE_EXCEEDED"
+            for words in (
+                "not run: no interpreter process could be started: expected room for one more",
+                f"the {MOST // 2} processes",
+                "got fork: ",
+                "end executions or what they have started",
+                "try again later under another execution id",
+            ):
+                assert words in done.error.message
+            kept = client.get_execution(done.execution_id).result
+            assert kept is not None
+            assert kept.error == done.error
+            # It is no fault of the server, and the other levels have theirs.
+            assert client.health().details["fault_rate"].double_value == 0
+            assert client.run("pub fn main() { 1 }").value == 1
+            assert client.cancel(stream.execution_id).state == "CANCELLED"
+            for _ in stream:
+                pass
         assert client.run("pub fn main() { 4 }", level="development").value == 4
 
 

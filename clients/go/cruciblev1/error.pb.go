@@ -200,6 +200,9 @@ const (
 	ExecutionErrorKind_EXECUTION_ERROR_KIND_INTERNAL ExecutionErrorKind = 18
 	// The arguments do not fit the function; found only when it was entered.
 	ExecutionErrorKind_EXECUTION_ERROR_KIND_INVALID_ARGUMENTS ExecutionErrorKind = 19
+	// There was no process left to run it in, of those that its level or the machine may have, or nothing else that one needs.
+	// It did not run; another execution may, once others have ended.
+	ExecutionErrorKind_EXECUTION_ERROR_KIND_RESOURCE_EXCEEDED ExecutionErrorKind = 20
 )
 
 // Enum value maps for ExecutionErrorKind.
@@ -225,6 +228,7 @@ var (
 		17: "EXECUTION_ERROR_KIND_HOST_CALLS_EXCEEDED",
 		18: "EXECUTION_ERROR_KIND_INTERNAL",
 		19: "EXECUTION_ERROR_KIND_INVALID_ARGUMENTS",
+		20: "EXECUTION_ERROR_KIND_RESOURCE_EXCEEDED",
 	}
 	ExecutionErrorKind_value = map[string]int32{
 		"EXECUTION_ERROR_KIND_UNSPECIFIED":          0,
@@ -247,6 +251,7 @@ var (
 		"EXECUTION_ERROR_KIND_HOST_CALLS_EXCEEDED":  17,
 		"EXECUTION_ERROR_KIND_INTERNAL":             18,
 		"EXECUTION_ERROR_KIND_INVALID_ARGUMENTS":    19,
+		"EXECUTION_ERROR_KIND_RESOURCE_EXCEEDED":    20,
 	}
 )
 
@@ -527,7 +532,7 @@ const file_crucible_v1_error_proto_rawDesc = "" +
 	"\x17ERROR_KIND_EVENT_EXISTS\x10\x16\x12\x1d\n" +
 	"\x19ERROR_KIND_SERVICE_EXISTS\x10\x17\x12\x1f\n" +
 	"\x1bERROR_KIND_VERSION_CONFLICT\x10\x1e\x12!\n" +
-	"\x1dERROR_KIND_REVISION_NOT_FOUND\x10\x1f*\xad\x06\n" +
+	"\x1dERROR_KIND_REVISION_NOT_FOUND\x10\x1f*\xd9\x06\n" +
 	"\x12ExecutionErrorKind\x12$\n" +
 	" EXECUTION_ERROR_KIND_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cEXECUTION_ERROR_KIND_RUNTIME\x10\x01\x12\x1e\n" +
@@ -549,7 +554,8 @@ const file_crucible_v1_error_proto_rawDesc = "" +
 	"\x1dEXECUTION_ERROR_KIND_DEADLOCK\x10\x10\x12,\n" +
 	"(EXECUTION_ERROR_KIND_HOST_CALLS_EXCEEDED\x10\x11\x12!\n" +
 	"\x1dEXECUTION_ERROR_KIND_INTERNAL\x10\x12\x12*\n" +
-	"&EXECUTION_ERROR_KIND_INVALID_ARGUMENTS\x10\x13Bi\n" +
+	"&EXECUTION_ERROR_KIND_INVALID_ARGUMENTS\x10\x13\x12*\n" +
+	"&EXECUTION_ERROR_KIND_RESOURCE_EXCEEDED\x10\x14Bi\n" +
 	"\x13dev.cruciblerune.v1P\x01ZBgithub.com/crucible-rune/crucible/clients/go/cruciblev1;cruciblev1\xaa\x02\vCrucible.V1b\x06proto3"
 
 var (

@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Sequence
 
-from crucible.v1 import execution_pb2, script_pb2, value_pb2
+from crucible.v1 import execution_pb2, script_pb2, security_pb2, value_pb2
 from crucible.vm.v1 import child_pb2
 from crucible_server.engine import bounds, profiles, results, story, values
 from crucible_server.engine.cache import CompiledUnit
@@ -16,7 +16,7 @@ from crucible_server.engine.interpreter import Interpreter
 from crucible_server.engine.job import OUTPUT_CREDIT, Ending, Job, Kind, error_of
 from crucible_server.engine.output import OutputLog
 from crucible_server.engine.results import State, merge, split, state_of
-from crucible_server.errors import ServiceError, invalid, unavailable
+from crucible_server.errors import ErrorKind, ServiceError, invalid, unavailable
 from crucible_server.events.journal import EventSink
 from crucible_server.files.allowance import FileAllowance
 from crucible_server.outbound.allowance import Allowance
@@ -228,9 +228,15 @@ class Execution:
                 forking.fact("crucible.spare", child.was_spare)
         except ServiceError as error:
             # The record exists, so the caller gets a result that it can ask for again.
-            self.is_fault = True
-            result.error.kind = Kind.EXECUTION_ERROR_KIND_INTERNAL
-            result.error.message = f"no interpreter could be started: {error.message}"
+            is_short = error.kind == ErrorKind.ERROR_KIND_RESOURCE_EXCEEDED
+            # What scripts have used up that may start processes is no fault of the server.
+            self.is_fault = not is_short or self.grant.level != security_pb2.SECURITY_LEVEL_DEVELOPMENT
+            result.error.kind = (
+                Kind.EXECUTION_ERROR_KIND_RESOURCE_EXCEEDED if is_short else Kind.EXECUTION_ERROR_KIND_INTERNAL
+            )
+            result.error.message = f"not run: {error.message}"
+            if is_short:
+                result.error.message += " under another execution id"
             return result
         recorder().forked(time.perf_counter() - began, is_spare=child.was_spare)
         self.started_ns = self._start.start_time_ns = time.time_ns()

@@ -76,3 +76,13 @@ def process_state(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (OSError, IndexError):
         return ""
+
+
+def most_processes(pid: int) -> int | None:
+    """How many processes the user of this one may have, by its soft RLIMIT_NPROC; None without a bound."""
+    try:
+        lines = Path(f"/proc/{pid}/limits").read_text().splitlines()
+        (soft,) = [line.split()[2] for line in lines if line.startswith("Max processes")]
+        return int(soft)
+    except (OSError, ValueError):
+        return None

@@ -19,6 +19,7 @@ from google.protobuf.message import DecodeError
 
 from crucible.vm.v1 import zygote_pb2
 from crucible_server.engine.child import Child
+from crucible_server.engine.shortage import not_forked
 from crucible_server.engine.zygote_process import ZygoteProcess
 from crucible_server.errors import ErrorKind, ServiceError, unavailable
 from crucible_server.vm_process import start_vm
@@ -253,14 +254,7 @@ class Zygote:
                 if child.spawned.done():
                     raise DecodeError("a SpawnFailed for a child that was spawned")
                 del self._children[child.child_id]
-                child.failed(
-                    ServiceError(
-                        ErrorKind.ERROR_KIND_RESOURCE_EXCEEDED,
-                        f"no interpreter process could be started: {event.spawn_failed.message}; try again later",
-                        retry_after=1.0,
-                        quota="processes",
-                    )
-                )
+                child.failed(not_forked(event.spawn_failed, self.pid))
         elif kind == "refused":
             if self._ready is not None and not self._ready.done():
                 self._ready.set_exception(

@@ -733,6 +733,9 @@ pub enum ExecutionErrorKind {
     Internal = 18,
     /// The arguments do not fit the function; found only when it was entered.
     InvalidArguments = 19,
+    /// There was no process left to run it in, of those that its level or the machine may have, or nothing else that one needs.
+    /// It did not run; another execution may, once others have ended.
+    ResourceExceeded = 20,
 }
 impl ExecutionErrorKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -761,6 +764,7 @@ impl ExecutionErrorKind {
             Self::HostCallsExceeded => "EXECUTION_ERROR_KIND_HOST_CALLS_EXCEEDED",
             Self::Internal => "EXECUTION_ERROR_KIND_INTERNAL",
             Self::InvalidArguments => "EXECUTION_ERROR_KIND_INVALID_ARGUMENTS",
+            Self::ResourceExceeded => "EXECUTION_ERROR_KIND_RESOURCE_EXCEEDED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -786,6 +790,7 @@ impl ExecutionErrorKind {
             "EXECUTION_ERROR_KIND_HOST_CALLS_EXCEEDED" => Some(Self::HostCallsExceeded),
             "EXECUTION_ERROR_KIND_INTERNAL" => Some(Self::Internal),
             "EXECUTION_ERROR_KIND_INVALID_ARGUMENTS" => Some(Self::InvalidArguments),
+            "EXECUTION_ERROR_KIND_RESOURCE_EXCEEDED" => Some(Self::ResourceExceeded),
             _ => None,
         }
     }

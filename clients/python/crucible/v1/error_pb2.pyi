@@ -56,6 +56,7 @@ class ExecutionErrorKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EXECUTION_ERROR_KIND_HOST_CALLS_EXCEEDED: _ClassVar[ExecutionErrorKind]
     EXECUTION_ERROR_KIND_INTERNAL: _ClassVar[ExecutionErrorKind]
     EXECUTION_ERROR_KIND_INVALID_ARGUMENTS: _ClassVar[ExecutionErrorKind]
+    EXECUTION_ERROR_KIND_RESOURCE_EXCEEDED: _ClassVar[ExecutionErrorKind]
 ERROR_KIND_UNSPECIFIED: ErrorKind
 ERROR_KIND_EXECUTION_ERROR: ErrorKind
 ERROR_KIND_COMPILATION_ERROR: ErrorKind
@@ -99,6 +100,7 @@ EXECUTION_ERROR_KIND_DEADLOCK: ExecutionErrorKind
 EXECUTION_ERROR_KIND_HOST_CALLS_EXCEEDED: ExecutionErrorKind
 EXECUTION_ERROR_KIND_INTERNAL: ExecutionErrorKind
 EXECUTION_ERROR_KIND_INVALID_ARGUMENTS: ExecutionErrorKind
+EXECUTION_ERROR_KIND_RESOURCE_EXCEEDED: ExecutionErrorKind
 
 class ExecutionError(_message.Message):
     __slots__ = ("kind", "message", "file", "line", "column", "stack_trace", "rendered", "value", "limit_name", "limit_value")
