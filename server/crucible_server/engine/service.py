@@ -94,7 +94,9 @@ class Service:
         self._live: dict[tuple[str, str], Execution] = {}
         self.history = History(store, self._live)
         self._elsewhere = Elsewhere(store, self.scripts, self._live)
-        self.upkeep = Upkeep(store, self.scripts, self.interpreter, settings.retention, self.events)
+        self.interpreters = (self.interpreter, self.development)
+        """Both, whose figures are told together."""
+        self.upkeep = Upkeep(store, self.scripts, self.interpreters, settings.retention, self.events)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._idle = asyncio.Event()
         self._idle.set()

@@ -43,12 +43,17 @@ class Upkeep:
     """A task that ticks once a second. What fails is logged and tried again."""
 
     def __init__(
-        self, store: Store, scripts: Scripts, interpreter: Interpreter, retention: Retention, events: EventSink
+        self,
+        store: Store,
+        scripts: Scripts,
+        interpreters: Sequence[Interpreter],
+        retention: Retention,
+        events: EventSink,
     ) -> None:
         self._store = store
         self._events = events
         self._scripts = scripts
-        self._interpreter = interpreter
+        self._interpreters = interpreters
         self.retention = retention
         """What `sweep` goes by; another one holds from the next sweep on."""
         self._unstored: list[tuple[ExecutionEnd, Sequence[EventDraft]]] = []
@@ -134,8 +139,9 @@ class Upkeep:
         ticks = sweep_at = 0
         while True:
             try:
-                self.resources.sample(self._interpreter.zygote_pids)
-                self._interpreter.trim_spares()
+                self.resources.sample([pid for each in self._interpreters for pid in each.zygote_pids])
+                for interpreter in self._interpreters:
+                    interpreter.trim_spares()
                 await self._store_ends()
                 if ticks % _FLUSH_TICKS == 0:
                     self._scripts.flush_uses()

@@ -26,7 +26,7 @@ def observe(meter: Meter, engine: Engine, monitor: Monitor) -> None:
 
 
 def _counters(meter: Meter, engine: Engine) -> None:
-    cache, interpreter = engine.scripts.cache, engine.interpreter
+    cache = engine.scripts.cache
     counters: tuple[tuple[str, str, str, Read], ...] = (
         ("crucible.cache.evictions", "{unit}", "Byte code dropped from the cache for room.", lambda: cache.evictions),
         (
@@ -35,12 +35,17 @@ def _counters(meter: Meter, engine: Engine) -> None:
             "Stored byte code that was not what this server sealed.",
             lambda: cache.rejections,
         ),
-        ("crucible.interpreter.forks", "{child}", "Children forked, spares included.", lambda: interpreter.forks),
+        (
+            "crucible.interpreter.forks",
+            "{child}",
+            "Children forked, spares included.",
+            lambda: sum(each.forks for each in engine.interpreters),
+        ),
         (
             "crucible.interpreter.restarts",
             "{restart}",
             "Zygotes that died and were replaced.",
-            lambda: interpreter.restarts,
+            lambda: sum(each.restarts for each in engine.interpreters),
         ),
     )
     for name, unit, description, read in counters:
@@ -117,9 +122,8 @@ def _states(meter: Meter, engine: Engine, monitor: Monitor) -> None:
 
 
 def _memory(engine: Engine) -> int:
-    both = (engine.interpreter, engine.development)
-    zygotes = [pid for interpreter in both for pid in interpreter.zygote_pids]
-    return memory_bytes(zygotes, [pid for interpreter in both for pid in interpreter.child_pids])
+    zygotes = [pid for interpreter in engine.interpreters for pid in interpreter.zygote_pids]
+    return memory_bytes(zygotes, [pid for interpreter in engine.interpreters for pid in interpreter.child_pids])
 
 
 def _one(read: Read) -> Callable[[CallbackOptions], Iterable[Observation]]:
