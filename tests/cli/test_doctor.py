@@ -114,6 +114,22 @@ def test_files_of_scripts(crucible: Crucible, tmp_path: Path) -> None:
     assert "cannot write the root `shared`" in findings["files", "broker"]["detail"]
 
 
+def test_layers_of_the_file_broker_that_are_required(crucible: Crucible, tmp_path: Path) -> None:
+    required = {"CRUCIBLE_REQUIRE_ISOLATION": '["file_broker_uid"]'}
+    code, findings = examine(crucible, tmp_path / "data", **required)
+    assert (code, findings["files", "file_broker_uid"]["status"]) == (3, "error")
+    assert "there is no file broker" in findings["files", "file_broker_uid"]["detail"]
+    (tmp_path / "root").mkdir()
+    roots = json.dumps({"shared": {"path": str(tmp_path / "root")}})
+    settings = {"CRUCIBLE_ENGINE__FILES__ALLOW_FILE_ACCESS": "true", "CRUCIBLE_ENGINE__FILES__ROOTS": roots}
+    code, findings = examine(crucible, tmp_path / "data", **required, **settings)
+    expected = (3, "error") if os.geteuid() == 0 else (0, "ok")
+    assert (code, findings["files", "file_broker_uid"]["status"]) == expected
+    assert findings["files", "broker"]["status"] == "ok"
+    if code:
+        assert "require_isolation" in findings["files", "file_broker_uid"]["advice"]
+
+
 def test_text(crucible: Crucible, tmp_path: Path) -> None:
     done = crucible("doctor", "--data-dir", tmp_path, settings={"CRUCIBLE_LISTEN": "127.0.0.1:0"})
     assert done.returncode == 0

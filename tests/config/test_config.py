@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from crucible_server.config import ConfigError, ServerConfig, all_keys, load_config, value_at
-from crucible_server.config.isolation import LAYERS
+from crucible_server.config.isolation import FILE_LAYERS, LAYERS
 from crucible_server.config.load import put
 
 
@@ -288,7 +288,9 @@ def test_layers_are_required_by_their_names(file: Path) -> None:
     assert not config.isolation.cgroup
     (problem,) = problems(require_isolation=["landlok"])
     assert "'landlok'" in problem
-    assert all(name in problem for name in LAYERS)
+    every = (*LAYERS, *FILE_LAYERS)
+    assert all(name in problem for name in every)
+    assert load_config(None, {"require_isolation": every}).require_isolation == every
 
 
 def test_development_is_no_default_without_its_switch() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import crucible
+from crucible_server.config.isolation import FILE_LAYERS
 from crucible_server.engine.cgroup_mounts import hierarchies
 from tests import without_user_namespaces
 from tests.engine.processes import LOOP, status_of, wait_gone, wait_until
@@ -221,10 +222,49 @@ def test_no_start_without_what_is_required(tmp_path: Path, layer: str, setting: 
     assert "require_isolation" in done.stderr
 
 
+def files_below(folder: Path) -> dict[str, str]:
+    """The settings with which scripts have files."""
+    folder.mkdir()
+    roots = json.dumps({"data": {"path": str(folder)}})
+    return {"CRUCIBLE_ENGINE__FILES__ALLOW_FILE_ACCESS": "true", "CRUCIBLE_ENGINE__FILES__ROOTS": roots}
+
+
+def test_no_start_without_a_layer_of_the_file_broker_that_is_required(tmp_path: Path) -> None:
+    need_root()
+    settings = files_below(tmp_path / "files")
+    done = refused(tmp_path / "data", CRUCIBLE_REQUIRE_ISOLATION='["file_broker_uid"]', **settings)
+    assert done.returncode == 3
+    assert "ready" not in done.stdout
+    assert "file_broker_uid is required and not active: it is root" in done.stderr
+    assert "set `uid` in [engine.files]" in done.stderr
+
+
+@pytest.mark.parametrize("layer", FILE_LAYERS)
+def test_no_layer_of_the_file_broker_without_files(tmp_path: Path, layer: str) -> None:
+    done = refused(tmp_path, CRUCIBLE_REQUIRE_ISOLATION=json.dumps([layer]))
+    assert done.returncode == 3
+    assert f"{layer} is required and not active: there is no file broker" in done.stderr
+    assert "allow_file_access" in done.stderr
+
+
+def test_layers_of_the_file_broker_that_are_required_and_there(start: Start, tmp_path: Path) -> None:
+    settings = files_below(tmp_path / "files")
+    if os.getuid() == 0:
+        settings["CRUCIBLE_ENGINE__FILES__UID"] = f"{USER}"
+        for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+            parent.chmod(0o755)
+    server = start(CRUCIBLE_REQUIRE_ISOLATION='["file_broker_uid"]', **settings)
+    with crucible.Client(server.address) as client:
+        layers = {layer.name: layer for layer in client.health().isolation_layers}
+    assert layers["file_broker_uid"].active
+    assert layers["file_broker_uid"].required
+    assert not layers["file_broker_landlock"].required
+
+
 def test_a_layer_that_is_none_is_refused_with_their_names(tmp_path: Path) -> None:
     done = refused(tmp_path, CRUCIBLE_REQUIRE_ISOLATION='["seccomp", "moat"]')
     assert done.returncode == 2
-    for word in ("require_isolation", "'moat'", "landlock", "cgroup", "pid_namespace", "zygote_renewal"):
+    for word in ("require_isolation", "'moat'", "landlock", "cgroup", "pid_namespace", "zygote_renewal", *FILE_LAYERS):
         assert word in done.stderr
 
 

@@ -25,7 +25,9 @@ LAYERS = (
     "cgroup",
     "zygote_renewal",
 )
-"""The names of all layers."""
+"""The names of all layers around children."""
+FILE_LAYERS = ("file_broker", "file_broker_landlock", "file_broker_uid")
+"""And of those around the file broker, which there is where scripts have files."""
 
 
 class IsolationConfig(BaseModel):
@@ -47,7 +49,8 @@ class IsolationConfig(BaseModel):
 
 def check_layers(names: tuple[str, ...]) -> tuple[str, ...]:
     """The names themselves. Raises ValueError for one that is no layer."""
+    known = (*LAYERS, *FILE_LAYERS)
     for name in names:
-        if name not in LAYERS:
-            raise ValueError(f"expected names of layers, which are {', '.join(LAYERS)}; {name!r} is none")
+        if name not in known:
+            raise ValueError(f"expected names of layers, which are {', '.join(known)}; {name!r} is none")
     return names

@@ -7,17 +7,15 @@ from typing import Protocol
 
 import structlog
 
-from crucible.v1 import server_info_pb2
 from crucible.vm.v1 import zygote_pb2
 from crucible_server.config import IsolationConfig
 from crucible_server.config.models import machine_memory
 from crucible_server.engine import bounds
 from crucible_server.engine.cgroups import ControlGroup, ControlGroupError, ControlGroups
-from crucible_server.errors import ErrorKind, ServiceError
+from crucible_server.layers import Layer, check_required, mark_required, not_isolated
 
 log = structlog.get_logger()
 
-Layer = server_info_pb2.IsolationLayer
 _OTHER_PROCESSES = 16
 
 
@@ -170,8 +168,7 @@ class Isolation:
         whole = zygote_pb2.Ready()
         whole.CopyFrom(ready)
         whole.layers.extend(self.layers())
-        for layer in whole.layers:
-            layer.required = layer.required or layer.name in self._require
+        mark_required(whole.layers, self._require)
         return whole
 
     def completed(self, ready: zygote_pb2.Ready) -> zygote_pb2.Ready:
@@ -180,13 +177,11 @@ class Isolation:
         Raises ServiceError (CONFIGURATION_ERROR) when one is missing that is required, or that an earlier zygote had.
         """
         whole = self.described(ready)
-        for layer in whole.layers:
-            if layer.required and not layer.active:
-                raise _refused(f"{layer.name} is required and not active: {layer.detail}")
+        check_required(whole.layers)
         given = frozenset(layer.name for layer in ready.layers if layer.active)
         if lost := self._given - given:
             reasons = [f"{layer.name} ({layer.detail})" for layer in ready.layers if layer.name in lost]
-            raise _refused(f"the zygote before had more: {', '.join(reasons)}")
+            raise not_isolated(f"the zygote before had more: {', '.join(reasons)}")
         if not self._given:
             log_missing(whole.layers)
         self._given = given
@@ -229,11 +224,3 @@ def log_missing(layers: Iterable[Layer]) -> None:
     for layer in layers:
         if not layer.active:
             log.warning("layer_missing", layer=layer.name, reason=layer.detail)
-
-
-def _refused(why: str) -> ServiceError:
-    return ServiceError(
-        ErrorKind.ERROR_KIND_CONFIGURATION_ERROR,
-        f"the isolation is not what it has to be: {why}; `crucible doctor` says what this machine gives, "
-        "require_isolation in the configuration what has to be",
-    )

@@ -33,7 +33,8 @@ from crucible_server.engine.spares import SpareTarget
 from crucible_server.engine.upkeep import Upkeep
 from crucible_server.errors import ServiceError, unavailable
 from crucible_server.events.journal import Journal
-from crucible_server.files.client import Files
+from crucible_server.files.client import Files, layers_without
+from crucible_server.layers import check_required
 from crucible_server.store import Store
 
 Status = server_info_pb2.ServiceStatus
@@ -83,7 +84,8 @@ class Service:
             settings.max_queued_executions,
             settings.max_executions_memory,
         )
-        self.files = Files(settings.vm_path, settings.files) if settings.files.allow_file_access else None
+        has_files = settings.files.allow_file_access
+        self.files = Files(settings.vm_path, settings.files, settings.require_isolation) if has_files else None
         """The files of scripts; None when the operator allows none."""
         self.host_calls = HostCalls(settings.http, self.files, settings.traced_origins)
         self.figures = Figures()
@@ -146,7 +148,12 @@ class Service:
         }
 
     async def start(self) -> None:
-        """Starts the interpreter and settles what an earlier run left unfinished."""
+        """Starts the interpreter and settles what an earlier run left unfinished.
+
+        Raises ServiceError when something cannot be started, or isolation that is required cannot be had.
+        """
+        if self.files is None:
+            check_required(layers_without(self._settings.require_isolation))
         await self.interpreter.start()
         self.store.on_lapse(self._lapsed)
         self.store.listen(self._elsewhere.heard)

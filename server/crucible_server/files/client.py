@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import structlog
 
-from crucible.v1 import server_info_pb2
 from crucible.vm.v1 import broker_pb2
 from crucible_server.config.files import FilesConfig
+from crucible_server.config.isolation import FILE_LAYERS
 from crucible_server.errors import ServiceError, unavailable
 from crucible_server.files.allowance import FileAllowance, FileRefusedError
 from crucible_server.files.broker import PROTOCOL_VERSION, Broker, BrokerLostError
+from crucible_server.layers import Layer, check_required, mark_required
 
 _RESTART_WAIT = 5.0
 _MAX_BACKOFF = 5.0
@@ -30,8 +32,10 @@ log = structlog.get_logger()
 class Files:
     """The files of this server. Shared by all executions."""
 
-    def __init__(self, vm_path: Path, config: FilesConfig) -> None:
+    def __init__(self, vm_path: Path, config: FilesConfig, require: Collection[str] = ()) -> None:
+        """`require` names layers, of which those of the broker have to be in force."""
         self._vm_path = vm_path
+        self._require = frozenset(require)
         self.config = config
         self._names = {name: number for number, name in enumerate(config.roots)}
         self._slots = asyncio.Semaphore(config.max_concurrent_calls)
@@ -41,7 +45,7 @@ class Files:
         self._restarting: asyncio.Task[None] | None = None
         self._is_started = False
         self._is_stopped = False
-        self.layers: list[server_info_pb2.IsolationLayer] = []
+        self.layers: list[Layer] = []
         """What confines the broker, and what the machine could not give."""
         self.failure = ""
         """Why there is no broker just now; empty when there is one."""
@@ -54,7 +58,7 @@ class Files:
         return self._broker.pid if self._broker is not None and not self._broker.dead else 0
 
     async def start(self) -> None:
-        """Starts the broker. Raises ServiceError when it cannot be had, or cannot be confined."""
+        """Starts the broker. Raises ServiceError when it cannot be had, or cannot be confined as is required."""
         await self._start_broker()
         self._is_started = True
 
@@ -64,6 +68,12 @@ class Files:
         ready = await broker.start(self._setup())
         if broker.dead:
             raise unavailable("the file broker ended as soon as it was ready")
+        mark_required(ready.layers, self._require)
+        try:
+            check_required(ready.layers)
+        except ServiceError:
+            broker.kill()
+            raise
         self.layers = list(ready.layers)
         self.failure = ""
         self._available.set()
@@ -202,6 +212,12 @@ class Files:
 
 class MissingError(FileRefusedError):
     """There is nothing of this name."""
+
+
+def layers_without(require: Collection[str]) -> list[Layer]:
+    """Where scripts have no files: the layers of the broker that are required all the same."""
+    detail = "there is no file broker, as scripts have no files (allow_file_access in [engine.files])"
+    return [Layer(name=name, required=True, detail=detail) for name in FILE_LAYERS if name in require]
 
 
 def shown(path: str) -> str:

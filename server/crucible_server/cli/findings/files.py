@@ -24,6 +24,9 @@ def look(config: ServerConfig) -> Iterator[Finding]:
     files = config.engine.files
     if not files.allow_file_access:
         yield Finding(GROUP, "access", Status.OK, "none: scripts have no crucible::fs (engine.files.allow_file_access)")
+        from crucible_server.files.client import layers_without
+
+        yield from map(_finding, layers_without(config.require_isolation))
         return
     roots = ", ".join(f"{name} ({root.access}) {root.path}" for name, root in files.roots.items())
     yield Finding(GROUP, "access", Status.OK, f"scripts of Production have {roots}")
@@ -34,6 +37,7 @@ def look(config: ServerConfig) -> Iterator[Finding]:
 
 def _start(config: ServerConfig) -> Iterator[Finding]:
     from crucible_server.errors import ServiceError
+    from crucible_server.layers import mark_required
 
     try:
         layers = asyncio.run(_layers(config))
@@ -42,11 +46,18 @@ def _start(config: ServerConfig) -> Iterator[Finding]:
         yield Finding(GROUP, "broker", Status.ERROR, error.message, advice)
         return
     yield Finding(GROUP, "broker", Status.OK, "starts, and is confined to its roots")
-    for layer in layers:
-        status, advice = Status.OK, ""
-        if not layer.active:
-            status, advice = Status.WARNING, "nothing has to be done: it would add depth, and no server needs it"
-        yield Finding(GROUP, layer.name, status, layer.detail, advice)
+    mark_required(layers, config.require_isolation)
+    yield from map(_finding, layers)
+
+
+def _finding(layer: server_info_pb2.IsolationLayer) -> Finding:
+    if layer.active:
+        return Finding(GROUP, layer.name, Status.OK, layer.detail)
+    if layer.required:
+        advice = "require_isolation asks for it: do what it says, or require it no more"
+        return Finding(GROUP, layer.name, Status.ERROR, layer.detail, advice)
+    advice = "nothing has to be done: it would add depth, and no server needs it"
+    return Finding(GROUP, layer.name, Status.WARNING, layer.detail, advice)
 
 
 async def _layers(config: ServerConfig) -> list[server_info_pb2.IsolationLayer]:
