@@ -22,8 +22,6 @@ from tests.servers import RunningServer
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILT = ROOT / "vm" / "target" / "escape" / "crucible-vm"
-MODE = os.environ.get("CRUCIBLE_ESCAPE_MODE", "deep")
-"""With every layer the machine gives, or one of MODES; with `unprivileged-` before it as another user than root."""
 MODES = {
     "deep": (),
     "without-namespaces": ("NAMESPACES",),
@@ -32,6 +30,21 @@ MODES = {
     # What is left is never optional.
     "bare": ("NAMESPACES", "LANDLOCK", "CGROUP"),
 }
+AS_USER = "unprivileged-"
+
+
+def mode_of(text: str | None) -> str:
+    """The mode that CRUCIBLE_ESCAPE_MODE names, `deep` when it is empty or not set. Raises UsageError for one that is
+    none."""
+    mode = text or "deep"
+    if mode.removeprefix(AS_USER) not in MODES:
+        known = f"{', '.join(MODES)}, with or without {AS_USER} before"
+        raise pytest.UsageError(f"CRUCIBLE_ESCAPE_MODE: expected {known}, got {text!r}")
+    return mode
+
+
+MODE = mode_of(os.environ.get("CRUCIBLE_ESCAPE_MODE"))
+"""With every layer the machine gives, or one of MODES; with `unprivileged-` before it as another user than root."""
 USER = 12345
 REPORT = ROOT / "build" / ("escape.json" if MODE == "deep" else f"escape-{MODE}.json")
 UNIT_KEY = "5ec2e7" * 10 + "0bad"
@@ -67,7 +80,7 @@ def inside() -> Iterator[Web]:
 @pytest.fixture(scope="session")
 def user() -> int | None:
     """Whom the server runs as; None is whoever runs the tests."""
-    if not MODE.startswith("unprivileged-"):
+    if not MODE.startswith(AS_USER):
         return None
     if os.getuid() != 0:
         pytest.skip("only root can become another user")
@@ -89,7 +102,7 @@ def places(user: int | None) -> Iterator[Places]:
 def escape_server(escape_vm: Path, web: Web, inside: Web, places: Places, user: int | None) -> Iterator[RunningServer]:
     """A server of that variant; in all else the shipped one."""
     settings = {
-        **{f"CRUCIBLE_ISOLATION__{layer}": "false" for layer in MODES[MODE.removeprefix("unprivileged-")]},
+        **{f"CRUCIBLE_ISOLATION__{layer}": "false" for layer in MODES[MODE.removeprefix(AS_USER)]},
         **SETTINGS,
         **places.settings(),
         "CRUCIBLE_VM": str(escape_vm),

@@ -10,7 +10,7 @@ import pytest
 import crucible
 from tests.escape.attempts import ATTEMPTS, HEAP, Attempt, on_this_machine
 from tests.escape.canaries import MAX_GROWTH, Canaries, Neighbour, resident_bytes
-from tests.escape.conftest import MODE, MODES, UNIT_KEY
+from tests.escape.conftest import AS_USER, MODE, MODES, UNIT_KEY
 from tests.escape.paths import PATHS, RACE
 from tests.escape.requests import REQUESTS
 from tests.escape.table import Rows, row
@@ -64,7 +64,7 @@ def test_attempt(
 
 def test_the_layers_are_those_of_the_mode(attacker: crucible.Client) -> None:
     layers = {layer.name: layer for layer in attacker.health().isolation_layers}
-    off = MODES[MODE.removeprefix("unprivileged-")]
+    off = MODES[MODE.removeprefix(AS_USER)]
     for name, layer in layers.items():
         if name.upper() in off or (name.endswith("_namespace") and "NAMESPACES" in off):
             assert (layer.active, layer.detail) == (False, "turned off by the operator"), name
