@@ -180,6 +180,18 @@ def test_a_database_that_is_locked(patient: Callable[..., Patient], tmp_path: Pa
     sick.wait_for_seen(overall=[SERVING, NOT_SERVING, SERVING], config=[SERVING, NOT_SERVING, SERVING])
 
 
+def test_a_store_that_is_slow_holds_up_no_answer(patient: Callable[..., Patient], tmp_path: Path) -> None:
+    sick = patient(CRUCIBLE_ENGINE__HEALTH_CHECK__TIMEOUT="200ms")
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "crucible.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        # The store itself waits for others ten times as long.
+        health = sick.wait_for(DEGRADED, "store_slow")
+        assert "more than 0.2 s" in health.message
+        sick.wait_for(UNHEALTHY, "store_failed")
+        other.execute("ROLLBACK")
+    sick.wait_for(HEALTHY, None)
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of some megabytes."""

@@ -1,16 +1,20 @@
-"""A collector of the test's own: OTLP over gRPC, with the services and messages of opentelemetry-proto."""
+"""Collectors of the test's own: OTLP over gRPC and over HTTP, with the services and messages of opentelemetry-proto."""
 
 from __future__ import annotations
 
+import gzip
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 import grpc
+from google.protobuf.message import Message
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.proto.common.v1 import common_pb2
@@ -44,32 +48,14 @@ class Received:
         return _plain(self.span.attributes)
 
 
-class Collector:
-    """Keeps what it gets. A context manager."""
+class Kept:
+    """What a collector got, however it came."""
 
-    def __init__(self, credentials: grpc.ServerCredentials | None = None) -> None:
-        """With credentials it speaks TLS."""
+    def __init__(self) -> None:
         self.metadata: list[dict[str, str | bytes]] = []
         self.metrics: dict[str, Any] = {}
         self.spans: list[Received] = []
         self._change = threading.Condition()
-        self._server = grpc.server(ThreadPoolExecutor(2))
-        # Published without types.
-        add: Any = trace_service_pb2_grpc.add_TraceServiceServicer_to_server
-        add(_Traces(self), self._server)
-        add = metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server
-        add(_Metrics(self), self._server)
-        if credentials is None:
-            self.endpoint = f"http://127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
-        else:
-            self.endpoint = f"https://localhost:{self._server.add_secure_port('127.0.0.1:0', credentials)}"
-
-    def __enter__(self) -> Self:
-        self._server.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.stop(0).wait()
 
     def wait(self, found: Callable[[], Any], what: str) -> Any:
         """What `found` returns once that is true."""
@@ -101,36 +87,129 @@ class Collector:
             yield
             self._change.notify_all()
 
+    def take_traces(
+        self, request: trace_service_pb2.ExportTraceServiceRequest, metadata: dict[str, str | bytes]
+    ) -> trace_service_pb2.ExportTraceServiceResponse:
+        """Keeps spans and what they came with."""
+        with self.changing():
+            self.metadata.append(metadata)
+            for each in request.resource_spans:
+                resource = _plain(each.resource.attributes)
+                self.spans += [Received(span, resource) for scope in each.scope_spans for span in scope.spans]
+        return trace_service_pb2.ExportTraceServiceResponse()
+
+    def take_metrics(
+        self, request: metrics_service_pb2.ExportMetricsServiceRequest
+    ) -> metrics_service_pb2.ExportMetricsServiceResponse:
+        """Keeps the newest of each metric."""
+        with self.changing():
+            for each in request.resource_metrics:
+                for scope in each.scope_metrics:
+                    self.metrics.update({metric.name: metric for metric in scope.metrics})
+        return metrics_service_pb2.ExportMetricsServiceResponse()
+
+
+class Collector(Kept):
+    """Takes OTLP over gRPC and keeps what it gets. A context manager."""
+
+    def __init__(self, credentials: grpc.ServerCredentials | None = None) -> None:
+        """With credentials it speaks TLS."""
+        super().__init__()
+        self._server = grpc.server(ThreadPoolExecutor(2))
+        # Published without types.
+        add: Any = trace_service_pb2_grpc.add_TraceServiceServicer_to_server
+        add(_Traces(self), self._server)
+        add = metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server
+        add(_Metrics(self), self._server)
+        if credentials is None:
+            self.endpoint = f"http://127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        else:
+            self.endpoint = f"https://localhost:{self._server.add_secure_port('127.0.0.1:0', credentials)}"
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.stop(0).wait()
+
+
+class HttpCollector(Kept):
+    """Takes OTLP over HTTP, as protobuf below a path, and keeps what it gets. A context manager."""
+
+    PATH = "/otlp/in"
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        """With a context it speaks TLS."""
+        super().__init__()
+        self.connections = 0
+        """Connections so far."""
+        kept = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                super().setup()
+                kept.connections += 1
+
+            def do_POST(self) -> None:
+                data = self.rfile.read(int(self.headers["content-length"]))
+                if self.headers.get("content-encoding") == "gzip":
+                    data = gzip.decompress(data)
+                answer: Message
+                if self.path == f"{kept.PATH}/v1/traces":
+                    traces = trace_service_pb2.ExportTraceServiceRequest.FromString(data)
+                    answer = kept.take_traces(traces, {name.lower(): value for name, value in self.headers.items()})
+                elif self.path == f"{kept.PATH}/v1/metrics":
+                    answer = kept.take_metrics(metrics_service_pb2.ExportMetricsServiceRequest.FromString(data))
+                else:
+                    self.send_error(404)
+                    return
+                body = answer.SerializeToString()
+                self.send_response(200)
+                self.send_header("content-type", "application/x-protobuf")
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Nowhere."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        host = "http://127.0.0.1"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+            host = "https://localhost"
+        self.endpoint = f"{host}:{self._server.server_address[1]}{self.PATH}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
 
 class _Traces(trace_service_pb2_grpc.TraceServiceServicer):
-    def __init__(self, collector: Collector) -> None:
-        self._collector = collector
+    def __init__(self, kept: Kept) -> None:
+        self._kept = kept
 
     def Export(  # noqa: N802
         self, request: trace_service_pb2.ExportTraceServiceRequest, context: Any
     ) -> trace_service_pb2.ExportTraceServiceResponse:
-        with self._collector.changing():
-            self._collector.metadata.append(dict(context.invocation_metadata()))
-            for each in request.resource_spans:
-                resource = _plain(each.resource.attributes)
-                self._collector.spans += [
-                    Received(span, resource) for scope in each.scope_spans for span in scope.spans
-                ]
-        return trace_service_pb2.ExportTraceServiceResponse()
+        return self._kept.take_traces(request, dict(context.invocation_metadata()))
 
 
 class _Metrics(metrics_service_pb2_grpc.MetricsServiceServicer):
-    def __init__(self, collector: Collector) -> None:
-        self._collector = collector
+    def __init__(self, kept: Kept) -> None:
+        self._kept = kept
 
     def Export(  # noqa: N802
         self, request: metrics_service_pb2.ExportMetricsServiceRequest, context: Any
     ) -> metrics_service_pb2.ExportMetricsServiceResponse:
-        with self._collector.changing():
-            for each in request.resource_metrics:
-                for scope in each.scope_metrics:
-                    self._collector.metrics.update({metric.name: metric for metric in scope.metrics})
-        return metrics_service_pb2.ExportMetricsServiceResponse()
+        return self._kept.take_metrics(request)
 
 
 def _plain(attributes: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import ssl
 import statistics
 import subprocess
 import threading
@@ -13,14 +14,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import certifi
 import grpc
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import crucible
 from tests.conftest import StartServer
+from tests.engine.processes import resident_bytes
 from tests.servers import RunningServer
-from tests.telemetry.collector import PATIENCE, Collector
+from tests.telemetry.collector import PATIENCE, Collector, HttpCollector
 from tests.telemetry.settings import read_page, telemetry
 
 CALLS = 400
@@ -72,17 +75,33 @@ def hangs_up(connection: socket.socket) -> None:
     connection.close()
 
 
-@pytest.fixture(params=["unreachable", "silent", "garbage", "hangs_up"])
-def endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Where a bad collector is."""
-    if request.param == "unreachable":
+def never_ends(connection: socket.socket) -> None:
+    """Takes what comes over HTTP, and answers without end."""
+    connection.recv(4096)
+    connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    for _ in range(2000):
+        connection.sendall(bytes(1 << 20))
+
+
+GRPC, HTTP = "grpc", "http/protobuf"
+BEHAVIOURS = {"silent": silent, "garbage": garbage, "hangs_up": hangs_up}
+
+
+@pytest.fixture(
+    params=[(protocol, behaviour) for protocol in (GRPC, HTTP) for behaviour in ("unreachable", *BEHAVIOURS)],
+    ids="-".join,
+)
+def collector(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """The keys of a collector that is bad."""
+    protocol, behaviour = request.param
+    if behaviour == "unreachable":
         # Bound and not listening: nobody else gets the port meanwhile.
         with socket.socket() as held:
             held.bind(("127.0.0.1", 0))
-            yield f"http://127.0.0.1:{held.getsockname()[1]}"
+            yield {"otlp_protocol": protocol, "otlp_endpoint": f"http://127.0.0.1:{held.getsockname()[1]}"}
         return
-    with listener({"silent": silent, "garbage": garbage, "hangs_up": hangs_up}[request.param]) as address:
-        yield address
+    with listener(BEHAVIOURS[behaviour]) as address:
+        yield {"otlp_protocol": protocol, "otlp_endpoint": address}
 
 
 def sample(server: RunningServer, name: str, **labels: str) -> float:
@@ -94,10 +113,10 @@ def sample(server: RunningServer, name: str, **labels: str) -> float:
     return 0.0
 
 
-def test_calls_go_on_and_dropped_spans_are_counted(endpoint: str, start_server: StartServer) -> None:
+def test_calls_go_on_and_dropped_spans_are_counted(collector: dict[str, str], start_server: StartServer) -> None:
     server = start_server(
         **telemetry(
-            otlp_endpoint=endpoint,
+            **collector,
             metrics_listen="127.0.0.1:0",
             max_queued_spans=512,
             export_timeout="1s",
@@ -113,28 +132,50 @@ def test_calls_go_on_and_dropped_spans_are_counted(endpoint: str, start_server: 
         while (ended := sample(server, "crucible_execution_duration_seconds_count")) != CALLS:
             assert time.monotonic() < end, f"{ended} of {CALLS} are counted"
             time.sleep(0.05)
-        # Eight spans a call: far more than the queue holds and an export a second takes away.
+        # Nine spans a call: far more than the queue holds and an export a second takes away.
         dropped = sample(server, "otel_sdk_processor_span_processed_total", **DROPPED)
         taken = sample(server, "otel_sdk_processor_span_processed_total") - dropped
         assert dropped > 0
-        assert dropped + taken <= 8 * CALLS + 10
+        assert dropped + taken <= 9 * CALLS + 10
         assert client.health().details["active_executions"].int_value == 0
     began = time.monotonic()
     assert server.terminate() == 0
     assert time.monotonic() - began < 8, "a collector that does not answer holds up the stop"
 
 
+def test_an_answer_without_end_is_not_read(start_server: StartServer) -> None:
+    with listener(never_ends) as endpoint:
+        keys = telemetry(otlp_protocol=HTTP, otlp_endpoint=endpoint, export_timeout="5s", metrics_interval="500ms")
+        server = start_server(**keys)
+        before = resident_bytes(server.pid)
+        with crucible.Client(server.address) as client:
+            end = time.monotonic() + 5
+            while time.monotonic() < end:
+                assert client.run("pub fn main() { 1 }").value == 1
+                time.sleep(0.1)
+        assert resident_bytes(server.pid) - before < 200 << 20
+
+
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
-def test_a_collector_has_to_be_who_it_says(start_server: StartServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("protocol", [GRPC, HTTP])
+def test_a_collector_has_to_be_who_it_says(protocol: str, start_server: StartServer, tmp_path: Path) -> None:
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     words = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
     files = ["-keyout", str(key), "-out", str(certificate)]
     subprocess.run([*words.split(), *files], check=True, capture_output=True, timeout=60)
-    pair = (key.read_bytes(), certificate.read_bytes())
-    with Collector(grpc.ssl_server_credentials([pair])) as collector:
-        keys = {"otlp_endpoint": collector.endpoint, "export_timeout": "2s"}
+    running: Collector | HttpCollector
+    if protocol == GRPC:
+        running = Collector(grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())]))
+    else:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificate, key)
+        running = HttpCollector(tls)
+    with running as collector:
+        keys = {"otlp_protocol": protocol, "otlp_endpoint": collector.endpoint, "export_timeout": "2s"}
         stranger = start_server(tmp_path / "stranger", **telemetry(**keys))
-        trusting = start_server(tmp_path / "trusting", **telemetry(**keys, otlp_ca_file=str(certificate)))
+        # What the machine trusts besides does not replace what is configured.
+        usual = {"REQUESTS_CA_BUNDLE": certifi.where()}
+        trusting = start_server(tmp_path / "trusting", **telemetry(**keys, otlp_ca_file=str(certificate)), **usual)
         for server in (stranger, trusting):
             with crucible.Client(server.address) as client:
                 assert client.run("pub fn main() { 1 }").value == 1

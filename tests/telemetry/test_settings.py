@@ -36,6 +36,14 @@ def test_an_endpoint_that_is_none_is_told(endpoint: str) -> None:
     assert "telemetry.otlp_endpoint: expected http://HOST:PORT or https://HOST:PORT" in problem(otlp_endpoint=endpoint)
 
 
+def test_a_path_is_for_http_and_leaves_the_signals_out() -> None:
+    over_http = {"otlp_protocol": "http/protobuf"}
+    read = load_config(None, {"telemetry": {**over_http, "otlp_endpoint": "https://h:4318/otlp/"}}).telemetry
+    assert read.otlp_endpoint == "https://h:4318/otlp"
+    assert 'set `otlp_protocol = "http/protobuf"`' in problem(otlp_endpoint="https://h:4318/otlp")
+    assert "before /v1/traces" in problem(**over_http, otlp_endpoint="http://h:4318/v1/traces")
+
+
 def test_the_page_is_for_this_machine_alone_unless_asked_for() -> None:
     assert "allow_insecure_metrics_listen" in problem(metrics_listen="0.0.0.0:9464")
     assert "expected HOST:PORT" in problem(metrics_listen="9464")
@@ -52,6 +60,7 @@ def test_the_page_is_for_this_machine_alone_unless_asked_for() -> None:
         ("propagate_to", ["example.com"], "telemetry.propagate_to: expected http:// or https://"),
         ("resource_attributes", {"a b": "c"}, "telemetry.resource_attributes: expected names"),
         ("otlp_ca_file", "/nowhere", "telemetry.otlp_ca_file: expected a file of certificates"),
+        ("otlp_protocol", "http/json", "telemetry.otlp_protocol: "),
         ("tracing", True, "telemetry.tracing: there is no such key; did you mean `telemetry.traces`?"),
     ],
 )

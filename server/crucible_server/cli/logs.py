@@ -24,7 +24,10 @@ def configure_logs(log_format: str, log_level: str) -> None:
     if log_format == "json":
         renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        # With the lines of a traceback only: local variables hold the arguments and results of scripts, and secrets.
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     set_log_level(log_level)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,

@@ -55,7 +55,7 @@ class HealthCheckConfig(BaseModel):
     interval: Seconds = Field(default=5.0, le=3600)
     """Between two checks: of the store, and of services that name none."""
     timeout: Seconds = 2.0
-    """For one answer: of the interpreter, or of a service; at most the interval."""
+    """For one answer: of the interpreter, of the store, or of a service; at most the interval."""
     failure_threshold: int = Field(default=3, ge=1, le=100)
     """Failures in a row after which a service is unhealthy."""
     success_threshold: int = Field(default=1, ge=1, le=100)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
@@ -20,8 +21,13 @@ class TelemetryConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
+    otlp_protocol: Literal["grpc", "http/protobuf"] = "grpc"
+    """How the collector takes OTLP."""
     otlp_endpoint: str = ""
-    """`http://HOST:PORT` of a collector that takes OTLP over gRPC, usually port 4317; `https://` for TLS."""
+    """`http://HOST:PORT` of a collector, usually port 4317 for gRPC and 4318 for HTTP; `https://` for TLS.
+
+    Over HTTP a path may follow; traces go to `/v1/traces` below it, metrics to `/v1/metrics`.
+    """
     otlp_headers: dict[str, SecretStr] = Field(default_factory=dict)
     """Sent with every export, such as the key of a vendor."""
     otlp_ca_file: Path | None = None
@@ -60,17 +66,24 @@ class TelemetryConfig(BaseModel):
 
     @field_validator("otlp_endpoint")
     @classmethod
-    def _check_endpoint(cls, value: str) -> str:
+    def _check_endpoint(cls, value: str, info: ValidationInfo) -> str:
         if not value:
             return value
+        is_http = info.data.get("otlp_protocol") == "http/protobuf"
         try:
             url = urlsplit(value)
-            fits = url.scheme in ("http", "https") and url.hostname and url.port and url.path in ("", "/")
+            fits = url.scheme in ("http", "https") and url.hostname and url.port
             fits = fits and not (url.query or url.fragment or url.username or url.password)
+            path = url.path.rstrip("/")
         except ValueError:
-            fits = False
-        if not fits:
-            raise ValueError("expected http://HOST:PORT or https://HOST:PORT of a collector that takes OTLP over gRPC")
+            fits, path = False, ""
+        if not fits or (path and not is_http):
+            raise ValueError(
+                "expected http://HOST:PORT or https://HOST:PORT of a collector that takes OTLP over gRPC; "
+                'for one that takes it over HTTP, also with a path, set `otlp_protocol = "http/protobuf"`'
+            )
+        if path.endswith(("/v1/traces", "/v1/metrics")):
+            raise ValueError("expected the part of the URL before /v1/traces and /v1/metrics")
         return value.rstrip("/")
 
     @field_validator("otlp_headers")

@@ -40,9 +40,9 @@ class Reason:
 
 
 def reasons(engine: Engine, patience: float) -> Iterator[Reason]:
-    """All that is wrong with a running engine. `patience` is how long the zygote may take to answer, in seconds."""
+    """All that is wrong with a running engine. `patience`: seconds that zygote and store may take to answer."""
     yield from _of_interpreter(engine, patience)
-    yield from _of_store(engine)
+    yield from _of_store(engine, patience)
     yield from _of_load(engine)
 
 
@@ -77,7 +77,7 @@ def _of_interpreter(engine: Engine, patience: float) -> Iterator[Reason]:
         )
 
 
-def _of_store(engine: Engine) -> Iterator[Reason]:
+def _of_store(engine: Engine, patience: float) -> Iterator[Reason]:
     upkeep = engine.upkeep
     if engine.store.trouble:
         waits = "writes wait until the store is back"
@@ -85,6 +85,9 @@ def _of_store(engine: Engine) -> Iterator[Reason]:
     elif upkeep.store_failure:
         fails = "the store does not take writes"
         yield Reason("store_failed", UNHEALTHY, f"{fails}: {upkeep.store_failure}", fails, concerns_store=True)
+    elif upkeep.probe_seconds > patience:
+        slow = f"a write to the store has been waiting for more than {patience:g} s"
+        yield Reason("store_slow", DEGRADED, f"{slow}: look at its load, and at who holds a lock on it", slow)
     elif time.monotonic() - upkeep.refused_at < _REFUSAL_SECONDS:
         refused = "the store refused an execution"
         yield Reason("store_refused", DEGRADED, f"{refused}: {upkeep.refusal}", refused)

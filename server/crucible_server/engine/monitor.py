@@ -43,7 +43,7 @@ class Monitor:
     """The health of the service, kept up to date; it costs some microseconds twice a second."""
 
     def __init__(self, engine: Engine, interval: float, timeout: float) -> None:
-        """The store is probed every `interval` seconds; the zygote may take `timeout` to answer."""
+        """The store is probed every `interval` seconds; zygote and store may take `timeout` to answer."""
         self._engine = engine
         self._interval = interval
         self._timeout = timeout
@@ -73,8 +73,8 @@ class Monitor:
             self._task = None
 
     async def probe(self) -> Assessment:
-        """Writes to the store, and looks."""
-        await self._engine.upkeep.probe()
+        """Writes to the store, and looks once it has answered, or has not in time."""
+        await asyncio.wait((self._engine.upkeep.probe(),), timeout=self._timeout)
         return self.refresh()
 
     def status_changed(self, _: Status) -> None:
@@ -128,9 +128,9 @@ class Monitor:
                 await asyncio.sleep(_TICK_SECONDS)
                 try:
                     # Beside the looks: a database that is locked is waited for.
-                    if time.monotonic() - probed >= self._interval and (probe is None or probe.done()):
+                    if time.monotonic() - probed >= self._interval:
                         probed = time.monotonic()
-                        probe = asyncio.create_task(self._engine.upkeep.probe())
+                        probe = self._engine.upkeep.probe()
                     self.refresh()
                 except Exception:
                     log.exception("health_failed")

@@ -65,6 +65,8 @@ class Upkeep:
         """What the store said to the latest execution that it would not take."""
         self.refused_at = float("-inf")
         """When that was, on the monotonic clock in seconds."""
+        self._probe: asyncio.Task[None] | None = None
+        self._probed_at = 0.0
 
     async def start(self) -> None:
         """Settles what servers that are gone have left, cleans up once, then goes on in the background."""
@@ -98,8 +100,20 @@ class Upkeep:
         self.refusal = error.message
         self.refused_at = time.monotonic()
 
-    async def probe(self) -> None:
-        """Writes to the store and reads back; notes what it says."""
+    @property
+    def probe_seconds(self) -> float:
+        """How long the store has been at a probe; 0 when it is at none."""
+        is_waiting = self._probe is not None and not self._probe.done()
+        return time.monotonic() - self._probed_at if is_waiting else 0.0
+
+    def probe(self) -> asyncio.Task[None]:
+        """Writes to the store and reads back, and notes what it says; one at a time, which all who ask share."""
+        if self._probe is None or self._probe.done():
+            self._probed_at = time.monotonic()
+            self._probe = asyncio.get_running_loop().create_task(self._ask_store())
+        return self._probe
+
+    async def _ask_store(self) -> None:
         try:
             await self._store.check()
             self.store_failure = ""

@@ -7,13 +7,14 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 
 from crucible_server import __version__
 from crucible_server.config import TelemetryConfig
 from crucible_server.errors import ErrorKind, ServiceError
+from crucible_server.telemetry.exporters import metric_exporter, span_exporter
 from crucible_server.telemetry.recorder import NOTHING_RECORDED, Recorder
 
 if TYPE_CHECKING:
@@ -95,13 +96,9 @@ class Telemetry:
 
         readers: list[MetricReader] = []
         if config.otlp_endpoint and config.metrics:
-            from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
-
             readers.append(
                 PeriodicExportingMetricReader(
-                    OTLPMetricExporter(**_collector(config)),
-                    config.metrics_interval * 1000,
-                    config.export_timeout * 1000,
+                    metric_exporter(config), config.metrics_interval * 1000, config.export_timeout * 1000
                 )
             )
         if config.metrics_listen:
@@ -139,7 +136,6 @@ class Telemetry:
         return reader
 
     def _trace(self, config: TelemetryConfig, resource: Resource) -> None:
-        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.trace import SpanLimits, TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
         from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
@@ -156,7 +152,7 @@ class Telemetry:
         )
         self._spans.add_span_processor(
             BatchSpanProcessor(
-                OTLPSpanExporter(**_collector(config), meter_provider=self._meters),
+                span_exporter(config, self._meters),
                 max_queue_size=config.max_queued_spans,
                 schedule_delay_millis=_BATCH_DELAY_MS,
                 max_export_batch_size=_BATCH,
@@ -220,20 +216,3 @@ def _resource(config: TelemetryConfig, instance_id: str) -> Resource:
             "service.instance.id": instance_id,
         }
     )
-
-
-def _collector(config: TelemetryConfig) -> dict[str, Any]:
-    import grpc
-
-    is_plain = config.otlp_endpoint.startswith("http://")
-    credentials = None
-    if not is_plain:
-        roots = config.otlp_ca_file.read_bytes() if config.otlp_ca_file is not None else None
-        credentials = grpc.ssl_channel_credentials(roots)
-    return {
-        "endpoint": config.otlp_endpoint,
-        "insecure": is_plain,
-        "credentials": credentials,
-        "headers": tuple((name, value.get_secret_value()) for name, value in config.otlp_headers.items()),
-        "timeout": config.export_timeout,
-    }
