@@ -22,7 +22,7 @@ from tests.servers import RunningServer
 STALLED = 20
 # Rounds, and deliveries in each; executions take longer, and are half as many.
 ROUNDS, ROUND = (101 if LONG else 25), 200
-TRIES = 2
+TRIES = 4
 MOST = 1.2
 # More than the server keeps in memory, and than the windows of a connection take.
 HISTORY, DATA = 25_000, b"x" * 2000
@@ -46,14 +46,23 @@ class Measured:
 
     @property
     def ratio(self) -> float:
-        """That of the rounds in the middle: a burst of other work, which spoils some rounds, does not decide."""
+        """That of the rounds in the middle: a burst of other work, which spoils some rounds, does not decide.
+
+        Between two servers that nobody besets it reads 0.8 to 1.2 on a busy machine.
+        """
         return statistics.median(self.ratios)
+
+    @property
+    def middle(self) -> float:
+        """The ratio of the median samples: it says less, and more sharply (0.97 to 1.03 between two like servers)."""
+        return statistics.median(self.beset) / statistics.median(self.quiet)
 
     def __str__(self) -> str:
         quiet, beset = (percentile(each, 0.99) * 1000 for each in (self.quiet, self.beset))
         return (
             f"p99 {quiet:.2f} ms without, {beset:.2f} ms with, of all {len(self.quiet)}: {beset / quiet:.2f}; "
-            f"median of {len(self.ratios)} rounds {self.ratio:.2f}, {min(self.ratios):.2f} to {max(self.ratios):.2f}"
+            f"median of {len(self.ratios)} rounds {self.ratio:.2f}, {min(self.ratios):.2f} to {max(self.ratios):.2f}; "
+            f"of the medians {self.middle:.2f}"
         )
 
 
@@ -130,10 +139,11 @@ def test_who_never_reads_costs_the_others_nothing(tmp_path: Path) -> None:
         for _ in range(TRIES):
             delivered, executed = rounds(deliveries, ROUND), rounds(executions, ROUND // 2)
             print(f"with {STALLED} who never read: delivery {delivered}; execution {executed}")
-            if max(delivered.ratio, executed.ratio) <= MOST:
+            if all(each <= MOST for measured in (delivered, executed) for each in (measured.ratio, measured.middle)):
                 break
-        assert delivered.ratio <= MOST, delivered
-        assert executed.ratio <= MOST, executed
+        for measured in (delivered, executed):
+            assert measured.ratio <= MOST, measured
+            assert measured.middle <= MOST, measured
         memory = [resident_bytes(server.pid) for server in servers]
         print(f"resident memory without {memory[0] >> 20} MB, with {memory[1] >> 20} MB")
         # What they have not read is not kept for each of them.

@@ -200,6 +200,41 @@ async def test_a_connection_that_is_lost_while_it_commits(opened: Store, is_comm
     await opened.finish_execution(end("a"))
 
 
+async def test_who_waits_behind_a_commit_in_doubt_is_told(
+    own: PostgresServer, opened: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "_PATIENCE_SECONDS", 1.0)
+    store_writer = opened._writer
+    assert isinstance(store_writer, PostgresWriter)
+    connection = store_writer._connection
+    assert connection is not None
+    execute: Callable[..., object] = connection.raw.execute
+
+    def losing(query: object, *arguments: object, **options: object) -> object:
+        if query == "COMMIT":
+            execute("COMMIT")
+            own.stop()
+        return execute(query, *arguments, **options)
+
+    connection.raw.execute = losing  # type: ignore[method-assign, assignment]
+    doubtful = asyncio.ensure_future(opened.begin_execution(execution("a")))
+    try:
+        async with asyncio.timeout(20):
+            while not opened.trouble:
+                await asyncio.sleep(0.01)
+            with pytest.raises(StoreError) as caught:
+                await opened.begin_execution(execution("b"))
+        assert caught.value.kind is StoreErrorKind.UNAVAILABLE
+        # What came of the first is not known before the database is back.
+        assert not doubtful.done()
+    finally:
+        await asyncio.to_thread(own.start)
+    async with asyncio.timeout(30):
+        assert await doubtful is None
+        assert await opened.begin_execution(execution("a")) is not None
+        assert await opened.begin_execution(execution("b")) is None
+
+
 async def test_a_server_that_stands_still_in_the_middle_holds_up_no_other_for_long(
     own: PostgresServer, name: str, opened: Store
 ) -> None:

@@ -155,6 +155,15 @@ class Writer(ABC):
                     self._loop.call_soon_threadsafe(self._resolve, group, seconds)
         self._disconnect()
 
+    def _take_waiting(self) -> list[Write]:
+        """In the thread: what is queued, up to the end of all."""
+        waiting: list[Write] = []
+        with contextlib.suppress(Empty):
+            while (write := self._queue.get_nowait()) is not None:
+                waiting.append(write)
+            self._queue.put(None)
+        return waiting
+
     def _resolve(self, group: Sequence[Write], seconds: float) -> None:
         for write in group:
             if write.committed is not None and write.error is None:

@@ -100,17 +100,32 @@ class PostgresWriter(Writer):
                 if self._is_given_up(group):
                     self._fail(group, error)
                     return
+                if self._waited > _PATIENCE_SECONDS:
+                    self._refuse_waiting(error)
             time.sleep(delay)
             delay = min(delay * 2, _LAST_DELAY_SECONDS)
 
     def _is_given_up(self, group: Sequence[Write]) -> bool:
         if not group:
             return True
-        waited = time.monotonic() - self._trouble_since
         if self._stopping.is_set():
-            return waited > _PATIENCE_AT_STOP_SECONDS
+            return self._waited > _PATIENCE_AT_STOP_SECONDS
         # Of a group whose commit was sent nobody can be told what came of it before that is known.
-        return self._doubt is None and waited > _PATIENCE_SECONDS
+        return self._doubt is None and self._waited > _PATIENCE_SECONDS
+
+    @property
+    def _waited(self) -> float:
+        return time.monotonic() - self._trouble_since
+
+    def _refuse_waiting(self, error: Exception) -> None:
+        """Tells those behind a group in doubt, of whom nothing has been sent."""
+        waiting = self._take_waiting()
+        failure = self._told(error)
+        for write in waiting:
+            write.error = failure
+        if waiting:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._resolve, waiting, 0.0)
 
     def _execute(self, group: Sequence[Write]) -> None:
         if self._connection is None:
