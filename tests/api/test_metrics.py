@@ -124,7 +124,8 @@ def test_an_end_that_the_store_refuses_is_stored_later(own: tuple[RunningServer,
     blocker.execute("BEGIN IMMEDIATE")
     with pytest.raises(crucible.Unavailable, match="locked by another program"):
         list(stream)
-    assert client.health().status == Status.SERVICE_STATUS_UNHEALTHY
+    # Slow at first: the store waits for whoever has the lock for as long as a health check waits for the store.
+    wait_until(lambda: client.health().status == Status.SERVICE_STATUS_UNHEALTHY, "it is not told", PATIENCE)
     assert "does not take writes" in client.health().message
     blocker.execute("ROLLBACK")
     blocker.close()
