@@ -16,11 +16,10 @@ from tests.development.conftest import ALLOWED
 from tests.engine.processes import wait_until
 from tests.modules.web import Web
 from tests.servers import RunningServer
-from tests.telemetry.collector import Collector, Kind, Received
+from tests.telemetry.collector import METHOD, Collector, Kind, Received, path_of
+from tests.telemetry.page import check, value, wait_for
+from tests.telemetry.profiles import pprof, read, total
 from tests.telemetry.settings import read_page, telemetry
-from tests.telemetry.test_page import check, value, wait_for
-from tests.telemetry.test_profile import pprof, read, total
-from tests.telemetry.test_traces import METHOD, path_of
 
 SLEEPS = """use crucible::process;
 fn adds(n) {

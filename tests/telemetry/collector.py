@@ -22,6 +22,8 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 
 PATIENCE = 20.0
 
+METHOD = "crucible.v1.ScriptService/ExecuteScript"
+"""How the span of the call that runs a script is called."""
 Kind = trace_pb2.Span.SpanKind
 
 
@@ -46,6 +48,16 @@ class Received:
     def facts(self) -> dict[str, Any]:
         """Its attributes."""
         return _plain(self.span.attributes)
+
+
+def path_of(span: Received, spans: list[Received]) -> list[str]:
+    """Names from the first span of the server down to this one. Fails when a parent is missing."""
+    parents = {each.span.span_id: each for each in spans}
+    names = [span.name]
+    while span.span.kind != Kind.SPAN_KIND_SERVER:
+        span = parents[span.span.parent_span_id]
+        names.append(span.name)
+    return names[::-1]
 
 
 class Kept:

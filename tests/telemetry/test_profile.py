@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import os
 import re
-import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,12 +12,12 @@ import pytest
 
 import crucible
 from crucible.v1 import script_service_pb2 as api
-from crucible.vm.v1 import child_pb2, pprof_pb2
+from crucible.vm.v1 import child_pb2
 from crucible_server.engine import profiles
 from tests.cli.conftest import TIMEOUT, command, environment
 from tests.servers import RunningServer
+from tests.telemetry.profiles import pprof, read, total
 
-GO_CACHE = Path(__file__).resolve().parents[2] / "build" / "go"
 SOURCE = """fn slow(n) {
     let t = 0;
     for i in 0..n { t += i; }
@@ -31,32 +28,6 @@ pub fn main() {
     slow(20000) + quick()
 }
 """
-
-
-def read(profile: bytes) -> pprof_pb2.PprofProfile:
-    """What a profile holds."""
-    return pprof_pb2.PprofProfile.FromString(gzip.decompress(profile))
-
-
-def total(profile: pprof_pb2.PprofProfile, value: int) -> int:
-    return sum(sample.value[value] for sample in profile.sample)
-
-
-def pprof(file: Path, *arguments: str) -> str:
-    """What `go tool pprof` prints."""
-    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
-    if go is None:
-        pytest.skip("there is no Go to read the profile with")
-    done = subprocess.run(
-        [go, "tool", "pprof", *arguments, str(file)],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        # What Go builds pprof into is kept: it takes half a minute.
-        env={**os.environ, "PPROF_TMPDIR": str(file.parent), "HOME": str(file.parent), "GOCACHE": str(GO_CACHE)},
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_instructions_and_time_add_up(client: crucible.Client) -> None:

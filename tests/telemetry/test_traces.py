@@ -17,7 +17,7 @@ from crucible.v1 import execution_pb2, script_pb2, security_pb2, value_pb2
 from crucible.v1 import script_service_pb2 as api
 from tests.modules.web import Answer, Web
 from tests.servers import RunningServer
-from tests.telemetry.collector import Collector, Kind, Received
+from tests.telemetry.collector import METHOD, Collector, Kind, Received, path_of
 
 CALLS = """
 pub async fn main(url, other) {
@@ -28,7 +28,6 @@ pub async fn main(url, other) {
     [first.status, second.status]
 }
 """
-METHOD = "crucible.v1.ScriptService/ExecuteScript"
 
 
 def begin(
@@ -49,16 +48,6 @@ def by_name(spans: list[Received]) -> dict[str, Received]:
     named = {span.name: span for span in spans}
     assert len(named) == len(spans), sorted(span.name for span in spans)
     return named
-
-
-def path_of(span: Received, spans: list[Received]) -> list[str]:
-    """Names from the first span of the server down to this one. Fails when a parent is missing."""
-    parents = {each.span.span_id: each for each in spans}
-    names = [span.name]
-    while span.span.kind != Kind.SPAN_KIND_SERVER:
-        span = parents[span.span.parent_span_id]
-        names.append(span.name)
-    return names[::-1]
 
 
 def test_one_trace_leads_from_the_call_to_each_host_call(
