@@ -388,6 +388,19 @@ def test_a_key_is_taken_from_the_environment_only(file: Path, monkeypatch: pytes
     assert "abracadabra" not in problem
 
 
+def test_lists_and_tables_in_the_environment_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRUCIBLE_REQUIRE_ISOLATION", "uid")
+    monkeypatch.setenv("CRUCIBLE_TELEMETRY__OTLP_HEADERS", "x-key=SECRET")
+    monkeypatch.setenv("CRUCIBLE_LISTEN", "127.0.0.1:1")
+    found = problems()
+    assert [each.partition(": expected JSON, such as ")[0] for each in found] == [
+        "require_isolation",
+        "telemetry.otlp_headers",
+    ]
+    assert "(CRUCIBLE_TELEMETRY__OTLP_HEADERS)" in found[1]
+    assert "SECRET" not in found[1]
+
+
 def test_executions_may_take_most_of_the_memory_there_is() -> None:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     assert 0 < load_config(None, {}).max_executions_memory <= total * 3 // 4

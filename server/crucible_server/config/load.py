@@ -133,8 +133,7 @@ class Layers:
         try:
             environment = _environment()
         except SettingsError as error:
-            cause = f" ({error.__cause__})" if error.__cause__ else ""
-            found.append(Problem(f"{error}{cause}"))
+            found += _unreadable_variables() or [Problem(str(error))]
         if found:
             raise ConfigError(found)
         self._below = (
@@ -267,6 +266,22 @@ def _environment() -> dict[str, Any]:
     content: dict[str, Any] = interpreter_variable()
     _merge(content, EnvSettingsSource(ServerConfig)())
     return content
+
+
+def _unreadable_variables() -> list[Problem]:
+    # What came is not said: it may be a secret.
+    found = []
+    for variable in sorted(name for name in os.environ if name.upper().startswith(_PREFIX)):
+        source = EnvSettingsSource(ServerConfig)
+        source.env_vars = {variable.lower(): os.environ[variable]}
+        try:
+            source()
+        except SettingsError:
+            key = variable.upper().removeprefix(_PREFIX).lower().replace("__", ".")
+            found.append(
+                Problem('expected JSON, such as ["a", "b"] or {"name": "value"}', key, origin=variable),
+            )
+    return found
 
 
 def _merge(tree: dict[str, Any], layer: Mapping[str, Any]) -> None:
