@@ -53,8 +53,7 @@ def told(collector: Collector, tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.fixture
 def client(told: RunningServer, collector: Collector) -> Iterator[crucible.Client]:
     """A client of it; the collector has forgotten what came before."""
-    with collector.changing():
-        collector.spans.clear()
+    collector.forget()
     with crucible.Client(told.address) as connected:
         yield connected
 

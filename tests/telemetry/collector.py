@@ -92,6 +92,11 @@ class Kept:
 
         return list(self.wait(found, f"no trace with {number} of {name!r} came"))
 
+    def forget(self) -> None:
+        """Forgets the spans that came so far."""
+        with self.changing():
+            self.spans.clear()
+
     @contextmanager
     def changing(self) -> Iterator[None]:
         """While something is taken in."""

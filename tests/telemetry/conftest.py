@@ -50,8 +50,7 @@ def traced_server(
 @pytest.fixture
 def traced(traced_server: RunningServer, collector: Collector) -> Iterator[crucible.Client]:
     """A client of that server; the collector has forgotten what came before."""
-    with collector.changing():
-        collector.spans.clear()
+    collector.forget()
     with crucible.Client(traced_server.address) as client:
         yield client
 

@@ -44,7 +44,7 @@ def health(engine: Engine, assessment: Assessment, caller: Caller) -> server_inf
         ("cache_evictions", cache.evictions),
         ("cache_rejections", cache.rejections),
         ("spare_children", interpreter.spare_count),
-        ("interpreter_restarts", sum(each.restarts for each in engine.interpreters)),
+        ("interpreter_restarts", engine.restarts),
         ("interpreter_renewals", sum(each.renewals for each in engine.interpreters)),
         ("file_broker_restarts", engine.files.restarts if engine.files is not None else 0),
         ("stored_executions", engine.store.execution_count),
@@ -65,9 +65,7 @@ async def performance(engine: Engine) -> server_info_pb2.PerformanceMetrics:
     compiler, cache = engine.scripts.compiler, engine.scripts.cache
     interpreter, figures = engine.interpreter, engine.figures
     # Reading what each process has touched takes the kernel a while.
-    zygotes = [pid for each in engine.interpreters for pid in each.zygote_pids]
-    children = [pid for each in engine.interpreters for pid in each.child_pids]
-    memory = await asyncio.to_thread(memory_bytes, zygotes, children)
+    memory = await asyncio.to_thread(memory_bytes, engine.zygote_pids, engine.child_pids)
     mean_compilation = compiler.compile_seconds / compiler.compilations if compiler.compilations else 0.0
     return server_info_pb2.PerformanceMetrics(
         memory_usage=memory,
@@ -91,7 +89,7 @@ async def performance(engine: Engine) -> server_info_pb2.PerformanceMetrics:
         spare_hits=interpreter.spare_hits,
         spare_misses=interpreter.spare_misses,
         spare_children=interpreter.spare_count,
-        forked_children=sum(each.forks for each in engine.interpreters),
+        forked_children=engine.forks,
         reserved_memory_bytes=engine.admission.reserved_bytes,
         uptime=_duration(figures.uptime_seconds),
     )

@@ -147,6 +147,26 @@ class Service:
             "memory": settings.max_executions_memory + compilers * settings.spare_limits.heap_bytes,
         }
 
+    @property
+    def forks(self) -> int:
+        """Children that both interpreters have forked, spares included."""
+        return sum(each.forks for each in self.interpreters)
+
+    @property
+    def restarts(self) -> int:
+        """Zygotes of both that died and were replaced."""
+        return sum(each.restarts for each in self.interpreters)
+
+    @property
+    def zygote_pids(self) -> list[int]:
+        """Zygotes of both."""
+        return [pid for each in self.interpreters for pid in each.zygote_pids]
+
+    @property
+    def child_pids(self) -> list[int]:
+        """Children of both."""
+        return [pid for each in self.interpreters for pid in each.child_pids]
+
     async def start(self) -> None:
         """Starts the interpreter and settles what an earlier run left unfinished.
 

@@ -150,10 +150,14 @@ class Writer(ABC):
                 began = time.perf_counter()
                 self._execute_in_thread(group)
                 seconds = time.perf_counter() - began
-                # A closed event loop has nobody left who waits.
-                with contextlib.suppress(RuntimeError):
-                    self._loop.call_soon_threadsafe(self._resolve, group, seconds)
+                self._answer(group, seconds)
         self._disconnect()
+
+    def _answer(self, group: Sequence[Write], seconds: float) -> None:
+        """In the thread: has the loop tell those who wait what came of a group that took so long."""
+        # A closed event loop has nobody left who waits.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._resolve, group, seconds)
 
     def _take_waiting(self) -> list[Write]:
         """In the thread: what is queued, up to the end of all."""

@@ -39,13 +39,13 @@ def _counters(meter: Meter, engine: Engine) -> None:
             "crucible.interpreter.forks",
             "{child}",
             "Children forked, spares included.",
-            lambda: sum(each.forks for each in engine.interpreters),
+            lambda: engine.forks,
         ),
         (
             "crucible.interpreter.restarts",
             "{restart}",
             "Zygotes that died and were replaced.",
-            lambda: sum(each.restarts for each in engine.interpreters),
+            lambda: engine.restarts,
         ),
     )
     for name, unit, description, read in counters:
@@ -89,7 +89,7 @@ def _gauges(meter: Meter, engine: Engine) -> None:
             "crucible.memory.usage",
             "By",
             "Resident memory of the server and its interpreter processes.",
-            lambda: _memory(engine),
+            lambda: memory_bytes(engine.zygote_pids, engine.child_pids),
         ),
         (
             "crucible.cpu.utilization",
@@ -119,11 +119,6 @@ def _states(meter: Meter, engine: Engine, monitor: Monitor) -> None:
     meter.create_observable_gauge(
         "crucible.isolation.layer.active", [layers], "", "1 for each layer of isolation that is in force."
     )
-
-
-def _memory(engine: Engine) -> int:
-    zygotes = [pid for interpreter in engine.interpreters for pid in interpreter.zygote_pids]
-    return memory_bytes(zygotes, [pid for interpreter in engine.interpreters for pid in interpreter.child_pids])
 
 
 def _one(read: Read) -> Callable[[CallbackOptions], Iterable[Observation]]:

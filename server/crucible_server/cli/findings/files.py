@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from crucible_server.cli.findings.finding import Finding, Status
+from crucible_server.cli.findings.finding import Finding, Status, of_layer
 
 if TYPE_CHECKING:
     from crucible.v1 import server_info_pb2
@@ -51,13 +51,7 @@ def _start(config: ServerConfig) -> Iterator[Finding]:
 
 
 def _finding(layer: server_info_pb2.IsolationLayer) -> Finding:
-    if layer.active:
-        return Finding(GROUP, layer.name, Status.OK, layer.detail)
-    if layer.required:
-        advice = "require_isolation asks for it: do what it says, or require it no more"
-        return Finding(GROUP, layer.name, Status.ERROR, layer.detail, advice)
-    advice = "nothing has to be done: it would add depth, and no server needs it"
-    return Finding(GROUP, layer.name, Status.WARNING, layer.detail, advice)
+    return of_layer(GROUP, layer, "require_isolation asks for it: do what it says, or require it no more")
 
 
 async def _layers(config: ServerConfig) -> list[server_info_pb2.IsolationLayer]:

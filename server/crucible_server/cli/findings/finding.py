@@ -8,6 +8,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from crucible.v1 import server_info_pb2
 
 PROBE_SECONDS = 15.0
 """How long a group of probes may take."""
@@ -30,6 +34,16 @@ class Finding:
     status: Status
     detail: str
     advice: str = ""
+
+
+def of_layer(group: str, layer: server_info_pb2.IsolationLayer, required_advice: str) -> Finding:
+    """The finding on a layer of isolation; `required_advice` is for one that is required and not there."""
+    if layer.active:
+        return Finding(group, layer.name, Status.OK, layer.detail)
+    if layer.required:
+        return Finding(group, layer.name, Status.ERROR, layer.detail, required_advice)
+    optional = "nothing has to be done: it would add depth, and no server needs it"
+    return Finding(group, layer.name, Status.WARNING, layer.detail, optional)
 
 
 def bounded(group: str, probe: Callable[[], Iterable[Finding]]) -> list[Finding]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from crucible_server import __version__
-from crucible_server.cli.findings.finding import Finding, Status
+from crucible_server.cli.findings.finding import Finding, Status, of_layer
 
 if TYPE_CHECKING:
     from crucible.vm.v1 import zygote_pb2
@@ -23,7 +23,6 @@ GROUP = "toolchain"
 ISOLATION = "isolation"
 _INSTALL = "install it (`pip install` of this package builds it), or name it by CRUCIBLE_VM or `vm_path`"
 _REQUIRED = "it is required, by require_isolation or always: look at its reason and at the findings on the kernel"
-_OPTIONAL = "nothing has to be done: it would add depth, and no server needs it"
 _MAX_SAID = 500
 
 
@@ -73,11 +72,7 @@ def _start(config: ServerConfig) -> Iterator[Finding]:
         yield Finding(GROUP, "version", Status.WARNING, detail, "install server and crucible-vm of one version")
     yield Finding(GROUP, "rune", Status.OK, f"{ready.rune_version}, patches {ready.rune_patch_level}")
     for layer in isolation.described(ready).layers:
-        status, advice = Status.OK, ""
-        if not layer.active:
-            status = Status.ERROR if layer.required else Status.WARNING
-            advice = _REQUIRED if layer.required else _OPTIONAL
-        yield Finding(ISOLATION, layer.name, status, layer.detail, advice)
+        yield of_layer(ISOLATION, layer, _REQUIRED)
 
 
 async def ready_of(vm_path: Path, flags: Sequence[str]) -> zygote_pb2.Ready:

@@ -124,8 +124,7 @@ class PostgresWriter(Writer):
         for write in waiting:
             write.error = failure
         if waiting:
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._resolve, waiting, 0.0)
+            self._answer(waiting, 0.0)
 
     def _execute(self, group: Sequence[Write]) -> None:
         if self._connection is None:
