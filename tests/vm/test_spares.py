@@ -10,7 +10,7 @@ import pytest
 
 from crucible.v1 import error_pb2, script_pb2, value_pb2
 from crucible.vm.v1 import child_pb2, zygote_pb2
-from tests.vm.zygote_harness import Child, Zygote, running_zygote
+from tests.vm.zygote_harness import Child, Zygote, is_dead, running_zygote
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -82,6 +82,12 @@ def compiled(zygote: Zygote, source: str) -> bytes:
     zygote.wait(child.child_id)
     assert frame.compile_result.unit, frame.compile_result.rendered
     return frame.compile_result.unit
+
+
+def bounded(start: child_pb2.Start, limits: Limits) -> child_pb2.Start:
+    """The Start for a child of these limits: it waits until they hold."""
+    start.heap_bytes = limits.heap_bytes
+    return start
 
 
 def execution(unit: bytes, argument: int, seed: int = 7) -> child_pb2.Start:
@@ -161,15 +167,38 @@ def test_a_spare_that_was_given_less_time_ends_by_it(zygote: Zygote) -> None:
 def test_a_spare_that_was_given_less_memory_has_no_more(zygote: Zygote) -> None:
     start = execution(compiled(zygote, GROW), 6_000_000)
     start.limits.memory_bytes = 0
-    wide = spare(zygote, Limits(heap_bytes=256 * MIB))
-    wide.start(start)
+    limits = Limits(heap_bytes=256 * MIB)
+    wide = spare(zygote, limits)
+    wide.start(bounded(start, limits))
     (frame,) = wide.frames()
     assert frame.execute_result.value.uint_value == 6_000_000
     assert zygote.wait(wide.child_id).max_resident_bytes >= 96_000_000
-    narrow = spare(zygote, Limits(heap_bytes=32 * MIB))
-    narrow.start(start)
-    said = list(narrow.frames())
-    exited = zygote.wait(narrow.child_id)
+    limits = Limits(heap_bytes=32 * MIB)
+    narrow = spare(zygote, limits)
+    narrow.start(bounded(start, limits))
+    assert_out_of_memory(zygote, narrow)
+
+
+def test_a_job_that_overtakes_its_bound_waits_for_it(zygote: Zygote) -> None:
+    start = execution(compiled(zygote, GROW), 6_000_000)
+    start.limits.memory_bytes = 0
+    limits = Limits(heap_bytes=32 * MIB)
+    child = zygote.spawn(WIDEST, is_spare=True)
+    zygote.process.send_signal(signal.SIGSTOP)
+    try:
+        zygote.assign(child, limits)
+        child.start(bounded(start, limits))
+        # Of some 20 ms that the job takes.
+        assert not is_dead(child, 0.5)
+    finally:
+        zygote.process.send_signal(signal.SIGCONT)
+    assert_out_of_memory(zygote, child)
+
+
+def assert_out_of_memory(zygote: Zygote, child: Child) -> None:
+    """Its job ends for want of 96 MB."""
+    said = list(child.frames())
+    exited = zygote.wait(child.child_id)
     kinds = [frame.execute_result.error.kind for frame in said]
     assert kinds == [Kind.EXECUTION_ERROR_KIND_MEMORY_EXCEEDED] or exited.exit_code == 102
     assert exited.max_resident_bytes < 64 * MIB

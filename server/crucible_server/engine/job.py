@@ -120,6 +120,8 @@ class Job:
             child.kill()
         if self.output is not None:
             self.output.on_room = self._credit
+        # A spare is bounded by the zygote, which may come to it later than the spare to this.
+        self.start.heap_bytes = limits.heap_bytes
         child.start(self.start, self)
         try:
             await child.ended

@@ -43,6 +43,8 @@ pub fn lower(limits: &mut JobLimits) {
 
 /// What [`serve`] does to a Start frame before it looks at the job.
 pub fn bound(preloaded: &Preloaded, start: &mut Start) {
+    // Nobody bounds it.
+    start.heap_bytes = 0;
     lower(start.limits.get_or_insert_with(JobLimits::default));
     let given = start.clone();
     let Some(start::Job::Execute(job)) = &mut start.job else {
@@ -70,7 +72,7 @@ pub fn serve_bytes(preloaded: &Preloaded, bytes: &[u8]) -> i32 {
     }
     let _ = server.write_all(bytes);
     let _ = server.shutdown(Shutdown::Write);
-    let ended = catch_unwind(AssertUnwindSafe(|| serve(preloaded, child.as_raw_fd())));
+    let ended = catch_unwind(AssertUnwindSafe(|| serve(preloaded, child.as_raw_fd(), 0)));
     drop(Session::uninstall());
     match ended.unwrap_err().downcast::<Ended>() {
         Ok(ended) => ended.0,

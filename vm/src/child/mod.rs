@@ -1,5 +1,6 @@
 //! What a forked child does: one job, from its Start frame to its result frame.
 
+mod bound;
 mod channel;
 pub mod clock;
 pub mod deadline;
@@ -23,8 +24,9 @@ use crate::{compile, execute, exit, frames, leave, modules};
 use channel::{end, Channel};
 use session::Session;
 
-/// Reads the Start frame, does its job, sends the result and ends the process. The jail has to be complete.
-pub fn serve(preloaded: &Preloaded, socket: RawFd) -> ! {
+/// Reads the Start frame, does its job, sends the result and ends the process. The jail has to be complete. `data` is
+/// what RLIMIT_DATA counts of the process beside the heap that it is given, in bytes.
+pub fn serve(preloaded: &Preloaded, socket: RawFd, data: u64) -> ! {
     let mut channel = Channel::new(socket);
     let Some(server_frame::Frame::Start(mut start)) = channel.receive(|| false) else {
         end(exit::PROTOCOL)
@@ -37,6 +39,9 @@ pub fn serve(preloaded: &Preloaded, socket: RawFd) -> ! {
     let Some(job) = start.job.take() else {
         end(exit::PROTOCOL)
     };
+    if start.heap_bytes != 0 {
+        bound::wait(data.saturating_add(start.heap_bytes));
+    }
     let mask = modules::mask(&start.modules);
     // A source may name any module; only execution needs the module itself.
     let is_execution = matches!(job, start::Job::Execute(_));

@@ -364,6 +364,10 @@ pub struct Start {
     /// Absolute path that an ExecuteJob is begun in; only for a child of the Development zygote, `/` when empty.
     #[prost(string, tag = "10")]
     pub working_directory: ::prost::alloc::string::String,
+    /// The heap that Spawn or Assign gives the child, which hears of an Assign on no socket: it waits until the kernel keeps
+    /// no more than this. Zero: it does not wait.
+    #[prost(uint64, tag = "11")]
+    pub heap_bytes: u64,
     /// The job.
     #[prost(oneof = "start::Job", tags = "16, 17")]
     pub job: ::core::option::Option<start::Job>,
@@ -666,8 +670,8 @@ pub struct Spawn {
     #[prost(bool, tag = "3")]
     pub is_spare: bool,
 }
-/// Lowers the limits of a child and starts its wall clock. Not answered: a child for which it fails is killed, and one that
-/// is already gone is passed over.
+/// Lowers the limits of a child and starts its wall clock. Not answered: a child for which it fails is killed, one that is
+/// already gone is passed over, and a Start that overtakes it waits (its heap_bytes).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Assign {
     /// The child.

@@ -68,7 +68,8 @@ impl Rlimits {
         cpu_seconds: libc::RLIM_INFINITY,
     };
 
-    /// Each limit with its soft and hard value, leaving out those that are unlimited.
+    /// Each limit with its soft and hard value, leaving out those that are unlimited. RLIMIT_DATA comes last: a child that
+    /// sees it has the others too.
     pub fn each(&self) -> impl Iterator<Item = (libc::__rlimit_resource_t, libc::rlimit)> {
         let limit = |soft, hard| libc::rlimit {
             rlim_cur: soft,
@@ -76,12 +77,12 @@ impl Rlimits {
         };
         let cpu = limit(self.cpu_seconds, self.cpu_seconds.saturating_add(1));
         [
-            (libc::RLIMIT_DATA, limit(self.data, self.data)),
+            (libc::RLIMIT_CPU, cpu),
             (
                 libc::RLIMIT_AS,
                 limit(self.address_space, self.address_space),
             ),
-            (libc::RLIMIT_CPU, cpu),
+            (libc::RLIMIT_DATA, limit(self.data, self.data)),
         ]
         .into_iter()
         .filter(|(_, limit)| limit.rlim_cur != libc::RLIM_INFINITY)

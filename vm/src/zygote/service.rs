@@ -7,7 +7,7 @@ use super::children::{Child, Children, Killed};
 use super::control::{Control, Received};
 use super::development::Entry;
 use super::fork::{self, Forked};
-use super::limits::{Baseline, Bounds};
+use super::limits::{Baseline, Bounds, Sizes};
 use super::log;
 use super::moments::{LastMoment, WarmUp};
 use crate::child::{self, deadline, Preloaded};
@@ -206,7 +206,9 @@ impl Service {
         match unsafe { fork::fork(self.entry.namespaces()) }
             .map_err(|error| failed("fork", error))?
         {
-            Forked::Child => run_child(&self.entry, &self.preloaded, &child_end, is_spare),
+            Forked::Child => {
+                run_child(&self.entry, &self.preloaded, &child_end, baseline, is_spare)
+            }
             Forked::Zygote { pid, pidfd } => {
                 let mut child = Child::new(pid, bounds, forked_at);
                 child.settles_at = is_spare.then_some(forked_at + SETTLING);
@@ -367,14 +369,20 @@ fn time_passed(child: &Child, now: u64) -> Option<(Killed, libc::c_int, u64)> {
     (used >= child.bounds.cpu_budget?).then_some((Killed::CpuTime, deadline::CPU_TIME, limit))
 }
 
-fn run_child(entry: &Entry, preloaded: &Preloaded, socket: &OwnedFd, is_spare: bool) -> ! {
+fn run_child(
+    entry: &Entry,
+    preloaded: &Preloaded,
+    socket: &OwnedFd,
+    baseline: Sizes,
+    is_spare: bool,
+) -> ! {
     // Unwinding would go on into the zygote's loop, in the child.
     let _ = catch_unwind(AssertUnwindSafe(|| {
         let socket = entry.enter(socket.as_raw_fd());
         if is_spare {
             preloaded.warm_up();
         }
-        child::serve(preloaded, socket)
+        child::serve(preloaded, socket, baseline.data)
     }));
     exit::now(exit::PANIC)
 }

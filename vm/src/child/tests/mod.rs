@@ -98,7 +98,7 @@ fn fork_and_talk(preloaded: &Preloaded, start: Start, answer: &mut Answer<'_>) -
         };
         // SAFETY: `cpu` outlives the call.
         unsafe { libc::setrlimit(libc::RLIMIT_CPU, &cpu) };
-        serve(preloaded, theirs.as_raw_fd());
+        serve(preloaded, theirs.as_raw_fd(), 0);
     }
     assert!(pid > 0, "fork failed");
     drop(theirs);

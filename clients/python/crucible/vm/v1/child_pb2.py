@@ -28,7 +28,7 @@ from crucible.v1 import security_pb2 as crucible_dot_v1_dot_security__pb2
 from crucible.v1 import value_pb2 as crucible_dot_v1_dot_value__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63rucible/vm/v1/child.proto\x12\x0e\x63rucible.vm.v1\x1a\x17\x63rucible/v1/error.proto\x1a\x18\x63rucible/v1/script.proto\x1a\x1a\x63rucible/v1/security.proto\x1a\x17\x63rucible/v1/value.proto\"\xd0\x01\n\x0bServerFrame\x12&\n\x05start\x18\x01 \x01(\x0b\x32\x15.crucible.vm.v1.StartH\x00\x12/\n\nhost_reply\x18\x02 \x01(\x0b\x32\x19.crucible.vm.v1.HostReplyH\x00\x12\x35\n\routput_credit\x18\x03 \x01(\x0b\x32\x1c.crucible.vm.v1.OutputCreditH\x00\x12(\n\x06\x63\x61ncel\x18\x04 \x01(\x0b\x32\x16.crucible.vm.v1.CancelH\x00\x42\x07\n\x05\x66rame\"\xf0\x03\n\x05Start\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x0c\n\x04seed\x18\x02 \x01(\x0c\x12\x15\n\rstart_time_ns\x18\x03 \x01(\x03\x12)\n\x06limits\x18\x04 \x01(\x0b\x32\x19.crucible.vm.v1.JobLimits\x12\x32\n\x0esecurity_level\x18\x05 \x01(\x0e\x32\x1a.crucible.v1.SecurityLevel\x12\x0f\n\x07modules\x18\x06 \x03(\t\x12\x1b\n\x13output_credit_bytes\x18\x07 \x01(\x04\x12*\n\x07journal\x18\x08 \x03(\x0b\x32\x19.crucible.vm.v1.HostReply\x12;\n\x0b\x65nvironment\x18\t \x03(\x0b\x32&.crucible.vm.v1.Start.EnvironmentEntry\x12\x19\n\x11working_directory\x18\n \x01(\t\x12-\n\x07\x63ompile\x18\x10 \x01(\x0b\x32\x1a.crucible.vm.v1.CompileJobH\x00\x12-\n\x07\x65xecute\x18\x11 \x01(\x0b\x32\x1a.crucible.vm.v1.ExecuteJobH\x00\x1a\x32\n\x10\x45nvironmentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x05\n\x03job\"\xf9\x01\n\tJobLimits\x12\x14\n\x0cmemory_bytes\x18\x01 \x01(\x04\x12\x16\n\x0emax_operations\x18\x02 \x01(\x04\x12\x14\n\x0cnative_depth\x18\x03 \x01(\r\x12\x14\n\x0coutput_bytes\x18\x04 \x01(\x04\x12\x14\n\x0creturn_bytes\x18\x05 \x01(\x04\x12\x13\n\x0bvalue_depth\x18\x06 \x01(\r\x12\x16\n\x0e\x63pu_percentage\x18\x07 \x01(\x01\x12\x1c\n\x14host_calls_in_flight\x18\x08 \x01(\r\x12\x16\n\x0emax_host_calls\x18\t \x01(\x04\x12\x19\n\x11\x66rames_per_second\x18\n \x01(\r\"7\n\nCompileJob\x12)\n\x06source\x18\x01 \x01(\x0b\x32\x19.crucible.v1.ScriptSource\"w\n\nExecuteJob\x12\x0c\n\x04unit\x18\x01 \x01(\x0c\x12\x10\n\x08\x66unction\x18\x02 \x01(\t\x12%\n\targuments\x18\x03 \x03(\x0b\x32\x12.crucible.v1.Value\x12\x11\n\tfile_name\x18\x04 \x01(\t\x12\x0f\n\x07profile\x18\x05 \x01(\x08\"n\n\tHostReply\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\x04\x12\x0f\n\x07time_ns\x18\x02 \x01(\x03\x12#\n\x05value\x18\x03 \x01(\x0b\x32\x12.crucible.v1.ValueH\x00\x12\x0f\n\x05\x65rror\x18\x04 \x01(\tH\x00\x42\t\n\x07outcome\"\x1d\n\x0cOutputCredit\x12\r\n\x05\x62ytes\x18\x01 \x01(\x04\"\x18\n\x06\x43\x61ncel\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\xf2\x01\n\nChildFrame\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12(\n\x06output\x18\x02 \x01(\x0b\x32\x16.crucible.vm.v1.OutputH\x00\x12-\n\thost_call\x18\x03 \x01(\x0b\x32\x18.crucible.vm.v1.HostCallH\x00\x12\x37\n\x0e\x63ompile_result\x18\x04 \x01(\x0b\x32\x1d.crucible.vm.v1.CompileResultH\x00\x12\x37\n\x0e\x65xecute_result\x18\x05 \x01(\x0b\x32\x1d.crucible.vm.v1.ExecuteResultH\x00\x42\x07\n\x05\x66rame\")\n\x06Output\x12\x11\n\tis_stderr\x18\x01 \x01(\x08\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\x82\x01\n\x08HostCall\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\x04\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x16\n\x0eschema_version\x18\x03 \x01(\r\x12%\n\targuments\x18\x04 \x01(\x0b\x32\x12.crucible.v1.Value\x12\x18\n\x10operations_count\x18\x05 \x01(\x04\"\xb5\x01\n\rCompileResult\x12\x0c\n\x04unit\x18\x01 \x01(\x0c\x12,\n\x0b\x64iagnostics\x18\x02 \x03(\x0b\x32\x17.crucible.v1.Diagnostic\x12\x10\n\x08rendered\x18\x03 \x01(\t\x12,\n\tfunctions\x18\x04 \x03(\x0b\x32\x19.crucible.v1.FunctionInfo\x12\x0f\n\x07modules\x18\x05 \x03(\t\x12\x17\n\x0f\x63ompile_time_us\x18\x06 \x01(\x04\"\xc7\x01\n\rExecuteResult\x12#\n\x05value\x18\x01 \x01(\x0b\x32\x12.crucible.v1.ValueH\x00\x12,\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x1b.crucible.v1.ExecutionErrorH\x00\x12\x18\n\x10operations_count\x18\x03 \x01(\x04\x12\x14\n\x0cmemory_bytes\x18\x04 \x01(\x04\x12(\n\x07profile\x18\x05 \x01(\x0b\x32\x17.crucible.vm.v1.ProfileB\t\n\x07outcome\"v\n\x07Profile\x12\r\n\x05names\x18\x01 \x03(\t\x12,\n\x06places\x18\x02 \x03(\x0b\x32\x1c.crucible.vm.v1.ProfilePlace\x12.\n\x07samples\x18\x03 \x03(\x0b\x32\x1d.crucible.vm.v1.ProfileSample\"<\n\x0cProfilePlace\x12\x10\n\x08\x66unction\x18\x01 \x01(\r\x12\x0c\n\x04\x66ile\x18\x02 \x01(\r\x12\x0c\n\x04line\x18\x03 \x01(\r\"F\n\rProfileSample\x12\x0e\n\x06places\x18\x01 \x03(\r\x12\x14\n\x0cinstructions\x18\x02 \x01(\x04\x12\x0f\n\x07time_ns\x18\x03 \x01(\x04\x42l\n\x16\x64\x65v.cruciblerune.vm.v1P\x01Z?github.com/crucible-rune/crucible/clients/go/internal/vmv1;vmv1\xaa\x02\x0e\x43rucible.Vm.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63rucible/vm/v1/child.proto\x12\x0e\x63rucible.vm.v1\x1a\x17\x63rucible/v1/error.proto\x1a\x18\x63rucible/v1/script.proto\x1a\x1a\x63rucible/v1/security.proto\x1a\x17\x63rucible/v1/value.proto\"\xd0\x01\n\x0bServerFrame\x12&\n\x05start\x18\x01 \x01(\x0b\x32\x15.crucible.vm.v1.StartH\x00\x12/\n\nhost_reply\x18\x02 \x01(\x0b\x32\x19.crucible.vm.v1.HostReplyH\x00\x12\x35\n\routput_credit\x18\x03 \x01(\x0b\x32\x1c.crucible.vm.v1.OutputCreditH\x00\x12(\n\x06\x63\x61ncel\x18\x04 \x01(\x0b\x32\x16.crucible.vm.v1.CancelH\x00\x42\x07\n\x05\x66rame\"\x84\x04\n\x05Start\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x0c\n\x04seed\x18\x02 \x01(\x0c\x12\x15\n\rstart_time_ns\x18\x03 \x01(\x03\x12)\n\x06limits\x18\x04 \x01(\x0b\x32\x19.crucible.vm.v1.JobLimits\x12\x32\n\x0esecurity_level\x18\x05 \x01(\x0e\x32\x1a.crucible.v1.SecurityLevel\x12\x0f\n\x07modules\x18\x06 \x03(\t\x12\x1b\n\x13output_credit_bytes\x18\x07 \x01(\x04\x12*\n\x07journal\x18\x08 \x03(\x0b\x32\x19.crucible.vm.v1.HostReply\x12;\n\x0b\x65nvironment\x18\t \x03(\x0b\x32&.crucible.vm.v1.Start.EnvironmentEntry\x12\x19\n\x11working_directory\x18\n \x01(\t\x12\x12\n\nheap_bytes\x18\x0b \x01(\x04\x12-\n\x07\x63ompile\x18\x10 \x01(\x0b\x32\x1a.crucible.vm.v1.CompileJobH\x00\x12-\n\x07\x65xecute\x18\x11 \x01(\x0b\x32\x1a.crucible.vm.v1.ExecuteJobH\x00\x1a\x32\n\x10\x45nvironmentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x05\n\x03job\"\xf9\x01\n\tJobLimits\x12\x14\n\x0cmemory_bytes\x18\x01 \x01(\x04\x12\x16\n\x0emax_operations\x18\x02 \x01(\x04\x12\x14\n\x0cnative_depth\x18\x03 \x01(\r\x12\x14\n\x0coutput_bytes\x18\x04 \x01(\x04\x12\x14\n\x0creturn_bytes\x18\x05 \x01(\x04\x12\x13\n\x0bvalue_depth\x18\x06 \x01(\r\x12\x16\n\x0e\x63pu_percentage\x18\x07 \x01(\x01\x12\x1c\n\x14host_calls_in_flight\x18\x08 \x01(\r\x12\x16\n\x0emax_host_calls\x18\t \x01(\x04\x12\x19\n\x11\x66rames_per_second\x18\n \x01(\r\"7\n\nCompileJob\x12)\n\x06source\x18\x01 \x01(\x0b\x32\x19.crucible.v1.ScriptSource\"w\n\nExecuteJob\x12\x0c\n\x04unit\x18\x01 \x01(\x0c\x12\x10\n\x08\x66unction\x18\x02 \x01(\t\x12%\n\targuments\x18\x03 \x03(\x0b\x32\x12.crucible.v1.Value\x12\x11\n\tfile_name\x18\x04 \x01(\t\x12\x0f\n\x07profile\x18\x05 \x01(\x08\"n\n\tHostReply\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\x04\x12\x0f\n\x07time_ns\x18\x02 \x01(\x03\x12#\n\x05value\x18\x03 \x01(\x0b\x32\x12.crucible.v1.ValueH\x00\x12\x0f\n\x05\x65rror\x18\x04 \x01(\tH\x00\x42\t\n\x07outcome\"\x1d\n\x0cOutputCredit\x12\r\n\x05\x62ytes\x18\x01 \x01(\x04\"\x18\n\x06\x43\x61ncel\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\xf2\x01\n\nChildFrame\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12(\n\x06output\x18\x02 \x01(\x0b\x32\x16.crucible.vm.v1.OutputH\x00\x12-\n\thost_call\x18\x03 \x01(\x0b\x32\x18.crucible.vm.v1.HostCallH\x00\x12\x37\n\x0e\x63ompile_result\x18\x04 \x01(\x0b\x32\x1d.crucible.vm.v1.CompileResultH\x00\x12\x37\n\x0e\x65xecute_result\x18\x05 \x01(\x0b\x32\x1d.crucible.vm.v1.ExecuteResultH\x00\x42\x07\n\x05\x66rame\")\n\x06Output\x12\x11\n\tis_stderr\x18\x01 \x01(\x08\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\x82\x01\n\x08HostCall\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\x04\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x16\n\x0eschema_version\x18\x03 \x01(\r\x12%\n\targuments\x18\x04 \x01(\x0b\x32\x12.crucible.v1.Value\x12\x18\n\x10operations_count\x18\x05 \x01(\x04\"\xb5\x01\n\rCompileResult\x12\x0c\n\x04unit\x18\x01 \x01(\x0c\x12,\n\x0b\x64iagnostics\x18\x02 \x03(\x0b\x32\x17.crucible.v1.Diagnostic\x12\x10\n\x08rendered\x18\x03 \x01(\t\x12,\n\tfunctions\x18\x04 \x03(\x0b\x32\x19.crucible.v1.FunctionInfo\x12\x0f\n\x07modules\x18\x05 \x03(\t\x12\x17\n\x0f\x63ompile_time_us\x18\x06 \x01(\x04\"\xc7\x01\n\rExecuteResult\x12#\n\x05value\x18\x01 \x01(\x0b\x32\x12.crucible.v1.ValueH\x00\x12,\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x1b.crucible.v1.ExecutionErrorH\x00\x12\x18\n\x10operations_count\x18\x03 \x01(\x04\x12\x14\n\x0cmemory_bytes\x18\x04 \x01(\x04\x12(\n\x07profile\x18\x05 \x01(\x0b\x32\x17.crucible.vm.v1.ProfileB\t\n\x07outcome\"v\n\x07Profile\x12\r\n\x05names\x18\x01 \x03(\t\x12,\n\x06places\x18\x02 \x03(\x0b\x32\x1c.crucible.vm.v1.ProfilePlace\x12.\n\x07samples\x18\x03 \x03(\x0b\x32\x1d.crucible.vm.v1.ProfileSample\"<\n\x0cProfilePlace\x12\x10\n\x08\x66unction\x18\x01 \x01(\r\x12\x0c\n\x04\x66ile\x18\x02 \x01(\r\x12\x0c\n\x04line\x18\x03 \x01(\r\"F\n\rProfileSample\x12\x0e\n\x06places\x18\x01 \x03(\r\x12\x14\n\x0cinstructions\x18\x02 \x01(\x04\x12\x0f\n\x07time_ns\x18\x03 \x01(\x04\x42l\n\x16\x64\x65v.cruciblerune.vm.v1P\x01Z?github.com/crucible-rune/crucible/clients/go/internal/vmv1;vmv1\xaa\x02\x0e\x43rucible.Vm.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,35 +41,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SERVERFRAME']._serialized_start=151
   _globals['_SERVERFRAME']._serialized_end=359
   _globals['_START']._serialized_start=362
-  _globals['_START']._serialized_end=858
-  _globals['_START_ENVIRONMENTENTRY']._serialized_start=801
-  _globals['_START_ENVIRONMENTENTRY']._serialized_end=851
-  _globals['_JOBLIMITS']._serialized_start=861
-  _globals['_JOBLIMITS']._serialized_end=1110
-  _globals['_COMPILEJOB']._serialized_start=1112
-  _globals['_COMPILEJOB']._serialized_end=1167
-  _globals['_EXECUTEJOB']._serialized_start=1169
-  _globals['_EXECUTEJOB']._serialized_end=1288
-  _globals['_HOSTREPLY']._serialized_start=1290
-  _globals['_HOSTREPLY']._serialized_end=1400
-  _globals['_OUTPUTCREDIT']._serialized_start=1402
-  _globals['_OUTPUTCREDIT']._serialized_end=1431
-  _globals['_CANCEL']._serialized_start=1433
-  _globals['_CANCEL']._serialized_end=1457
-  _globals['_CHILDFRAME']._serialized_start=1460
-  _globals['_CHILDFRAME']._serialized_end=1702
-  _globals['_OUTPUT']._serialized_start=1704
-  _globals['_OUTPUT']._serialized_end=1745
-  _globals['_HOSTCALL']._serialized_start=1748
-  _globals['_HOSTCALL']._serialized_end=1878
-  _globals['_COMPILERESULT']._serialized_start=1881
-  _globals['_COMPILERESULT']._serialized_end=2062
-  _globals['_EXECUTERESULT']._serialized_start=2065
-  _globals['_EXECUTERESULT']._serialized_end=2264
-  _globals['_PROFILE']._serialized_start=2266
-  _globals['_PROFILE']._serialized_end=2384
-  _globals['_PROFILEPLACE']._serialized_start=2386
-  _globals['_PROFILEPLACE']._serialized_end=2446
-  _globals['_PROFILESAMPLE']._serialized_start=2448
-  _globals['_PROFILESAMPLE']._serialized_end=2518
+  _globals['_START']._serialized_end=878
+  _globals['_START_ENVIRONMENTENTRY']._serialized_start=821
+  _globals['_START_ENVIRONMENTENTRY']._serialized_end=871
+  _globals['_JOBLIMITS']._serialized_start=881
+  _globals['_JOBLIMITS']._serialized_end=1130
+  _globals['_COMPILEJOB']._serialized_start=1132
+  _globals['_COMPILEJOB']._serialized_end=1187
+  _globals['_EXECUTEJOB']._serialized_start=1189
+  _globals['_EXECUTEJOB']._serialized_end=1308
+  _globals['_HOSTREPLY']._serialized_start=1310
+  _globals['_HOSTREPLY']._serialized_end=1420
+  _globals['_OUTPUTCREDIT']._serialized_start=1422
+  _globals['_OUTPUTCREDIT']._serialized_end=1451
+  _globals['_CANCEL']._serialized_start=1453
+  _globals['_CANCEL']._serialized_end=1477
+  _globals['_CHILDFRAME']._serialized_start=1480
+  _globals['_CHILDFRAME']._serialized_end=1722
+  _globals['_OUTPUT']._serialized_start=1724
+  _globals['_OUTPUT']._serialized_end=1765
+  _globals['_HOSTCALL']._serialized_start=1768
+  _globals['_HOSTCALL']._serialized_end=1898
+  _globals['_COMPILERESULT']._serialized_start=1901
+  _globals['_COMPILERESULT']._serialized_end=2082
+  _globals['_EXECUTERESULT']._serialized_start=2085
+  _globals['_EXECUTERESULT']._serialized_end=2284
+  _globals['_PROFILE']._serialized_start=2286
+  _globals['_PROFILE']._serialized_end=2404
+  _globals['_PROFILEPLACE']._serialized_start=2406
+  _globals['_PROFILEPLACE']._serialized_end=2466
+  _globals['_PROFILESAMPLE']._serialized_start=2468
+  _globals['_PROFILESAMPLE']._serialized_end=2538
 # @@protoc_insertion_point(module_scope)

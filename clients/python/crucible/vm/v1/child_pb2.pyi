@@ -23,7 +23,7 @@ class ServerFrame(_message.Message):
     def __init__(self, start: _Optional[_Union[Start, _Mapping]] = ..., host_reply: _Optional[_Union[HostReply, _Mapping]] = ..., output_credit: _Optional[_Union[OutputCredit, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ...) -> None: ...
 
 class Start(_message.Message):
-    __slots__ = ("protocol_version", "seed", "start_time_ns", "limits", "security_level", "modules", "output_credit_bytes", "journal", "environment", "working_directory", "compile", "execute")
+    __slots__ = ("protocol_version", "seed", "start_time_ns", "limits", "security_level", "modules", "output_credit_bytes", "journal", "environment", "working_directory", "heap_bytes", "compile", "execute")
     class EnvironmentEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -41,6 +41,7 @@ class Start(_message.Message):
     JOURNAL_FIELD_NUMBER: _ClassVar[int]
     ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
     WORKING_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
+    HEAP_BYTES_FIELD_NUMBER: _ClassVar[int]
     COMPILE_FIELD_NUMBER: _ClassVar[int]
     EXECUTE_FIELD_NUMBER: _ClassVar[int]
     protocol_version: int
@@ -53,9 +54,10 @@ class Start(_message.Message):
     journal: _containers.RepeatedCompositeFieldContainer[HostReply]
     environment: _containers.ScalarMap[str, str]
     working_directory: str
+    heap_bytes: int
     compile: CompileJob
     execute: ExecuteJob
-    def __init__(self, protocol_version: _Optional[int] = ..., seed: _Optional[bytes] = ..., start_time_ns: _Optional[int] = ..., limits: _Optional[_Union[JobLimits, _Mapping]] = ..., security_level: _Optional[_Union[_security_pb2.SecurityLevel, str]] = ..., modules: _Optional[_Iterable[str]] = ..., output_credit_bytes: _Optional[int] = ..., journal: _Optional[_Iterable[_Union[HostReply, _Mapping]]] = ..., environment: _Optional[_Mapping[str, str]] = ..., working_directory: _Optional[str] = ..., compile: _Optional[_Union[CompileJob, _Mapping]] = ..., execute: _Optional[_Union[ExecuteJob, _Mapping]] = ...) -> None: ...
+    def __init__(self, protocol_version: _Optional[int] = ..., seed: _Optional[bytes] = ..., start_time_ns: _Optional[int] = ..., limits: _Optional[_Union[JobLimits, _Mapping]] = ..., security_level: _Optional[_Union[_security_pb2.SecurityLevel, str]] = ..., modules: _Optional[_Iterable[str]] = ..., output_credit_bytes: _Optional[int] = ..., journal: _Optional[_Iterable[_Union[HostReply, _Mapping]]] = ..., environment: _Optional[_Mapping[str, str]] = ..., working_directory: _Optional[str] = ..., heap_bytes: _Optional[int] = ..., compile: _Optional[_Union[CompileJob, _Mapping]] = ..., execute: _Optional[_Union[ExecuteJob, _Mapping]] = ...) -> None: ...
 
 class JobLimits(_message.Message):
     __slots__ = ("memory_bytes", "max_operations", "native_depth", "output_bytes", "return_bytes", "value_depth", "cpu_percentage", "host_calls_in_flight", "max_host_calls", "frames_per_second")
