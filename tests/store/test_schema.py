@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import re
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -44,6 +48,26 @@ async def test_the_migrations_lead_to_the_tables(store: Store, database: StoreDa
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
     engine.dispose()
+
+
+def test_a_new_file_is_what_the_migrations_lead_to(tmp_path: Path) -> None:
+    made, migrated = tmp_path / "made.db", tmp_path / "migrated.db"
+    schema.ensure_schema(made)
+    schema.upgrade(migrated, schema.REVISIONS[-1])
+    assert content(made) == content(migrated)
+
+
+def content(path: Path) -> dict[str, tuple[str, list[Any]]]:
+    """What made each table and index of a database, without its layout and quotes, and the rows."""
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
+        return {
+            name: (
+                re.sub(r'["\s]', "", sql or ""),
+                connection.execute(f"SELECT * FROM {name}").fetchall() if kind == "table" else [],
+            )
+            for kind, name, sql in found
+        }
 
 
 @pytest.mark.empty_database

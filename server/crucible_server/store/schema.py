@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
 from .errors import StoreError, StoreErrorKind, store_error
 
@@ -12,6 +16,10 @@ REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """All revisions in order; kept here too, so that a start without an upgrade need not load Alembic."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_VERSION_TABLE = (
+    "CREATE TABLE alembic_version "
+    "(version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+)
 
 
 def ensure_schema(path: Path) -> None:
@@ -20,11 +28,12 @@ def ensure_schema(path: Path) -> None:
     Raises StoreError when the file is not a store, is of a newer schema, or cannot be upgraded.
     """
     revision = _revision(path)
-    if revision == REVISIONS[-1]:
-        return
-    if revision is not None and revision not in REVISIONS:
+    if revision is None:
+        create(path)
+    elif revision not in REVISIONS:
         raise newer_schema(path, revision)
-    upgrade(path, REVISIONS[-1])
+    elif revision != REVISIONS[-1]:
+        upgrade(path, REVISIONS[-1])
 
 
 def newer_schema(path: object, revision: str) -> StoreError:
@@ -34,6 +43,33 @@ def newer_schema(path: object, revision: str) -> StoreError:
         f"The store {path} has schema {revision}; this server knows schemas up to {REVISIONS[-1]}. A "
         "newer server has written it: start that version, or set `store_url` to another place.",
     )
+
+
+def create(path: Path) -> None:
+    """Makes all tables in an empty database, in one transaction. Raises StoreError.
+
+    What the migrations would lead to, in a fifth of the time: most of theirs is that of loading Alembic.
+    """
+    # With the tables of these two, which stand in the same metadata.
+    from . import config_tables, event_tables  # noqa: F401
+    from .tables import metadata
+
+    dialect = sqlite.dialect()
+    statements: list[ExecutableDDLElement] = []
+    for table in metadata.sorted_tables:
+        statements.append(CreateTable(table))
+        statements += [CreateIndex(index) for index in sorted(table.indexes, key=lambda index: str(index.name))]
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            for statement in statements:
+                connection.execute(str(statement.compile(dialect=dialect)))
+            connection.execute("INSERT INTO event_positions (position_id, last_sequence) VALUES (1, 0)")
+            connection.execute(_VERSION_TABLE)
+            connection.execute("INSERT INTO alembic_version VALUES (?)", (REVISIONS[-1],))
+            connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise store_error(error, path) from error
 
 
 def upgrade(path: Path, revision: str) -> None:
