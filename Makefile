@@ -27,13 +27,14 @@ INSTALLED := $(STAMPS)/installed
 GRPCURL := $(STAMPS)/grpcurl-$(GRPCURL_VERSION)
 NODE_MODULES := clients/typescript/node_modules/.package-lock.json
 
-# One profile for everything that runs, so that Rune is compiled once.
+# One profile for what is shipped and one for what tests it, so that Rune is compiled once for each.
 CARGO_ARGS := --release --locked --manifest-path vm/Cargo.toml
+CARGO_TEST_ARGS := --profile quick --locked --manifest-path vm/Cargo.toml
 VM_SOURCES := $(shell find vm \( -name target -o -name codegen -o -name conformance -o -name fuzz -o -name tests \) -prune \
 	-o -type f \( -name '*.rs' -o -name '*.toml' -o -name '*.lock' -o -name '*.patch' -o -name '*.py' \) -print)
 CRATES := vm vm/codegen vm/conformance vm/fuzz
 # The variant of the interpreter that the escape suite attacks from; never installed.
-ESCAPE_VM := vm/target/escape/crucible-vm
+ESCAPE_VM := vm/target/quick/crucible-vm
 # What the tests of whole servers say of the store, and not of its file.
 ON_POSTGRESQL := tests/api tests/configuration/test_calls.py tests/events tests/registry tests/cli/test_events.py \
 	tests/cli/test_services.py tests/engine/test_cache.py tests/engine/test_idempotency.py tests/engine/test_kills.py \
@@ -94,7 +95,7 @@ postgresql:
 
 .PHONY: cargo-test
 cargo-test: build ## Run the Rust tests
-	cargo test $(CARGO_ARGS)
+	cargo test $(CARGO_TEST_ARGS)
 
 .PHONY: conformance
 conformance: build ## Run generated Rune programs whose answer is known, and see that Rune as published fails
@@ -111,7 +112,7 @@ fuzz: ## Fuzz the interpreter under an address sanitizer (TARGET, FUZZ_SECONDS, 
 	$(PYTHON) vm/fuzz/run.py --seconds $(FUZZ_SECONDS) --runs $(FUZZ_RUNS) $(if $(CASE),--case "$(CASE)") $(TARGET)
 
 $(ESCAPE_VM): $(INSTALLED)
-	cargo build --profile escape --features escape --locked --manifest-path vm/Cargo.toml
+	cargo build $(CARGO_TEST_ARGS) --features escape
 	@touch $@
 
 .PHONY: test-escape
