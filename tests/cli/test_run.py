@@ -202,7 +202,8 @@ class TestDetach:
 
     def test_start_watch_cancel(self, crucible: Crucible, script: Script, server: str) -> None:
         file = script('pub fn main(n) { println!("started {}", n); loop {} }')
-        done = crucible("run", file, "--detach", "--arg", "n=1", "--server", server)
+        # Safe would end it after ten seconds, in which two more commands have to start.
+        done = crucible("run", file, "--detach", "--level", "production", "--arg", "n=1", "--server", server)
         execution = done.stdout.strip()
         assert (done.returncode, done.stderr, len(execution)) == (0, "", 32)
         record = json.loads(crucible("executions", "show", execution, "--server", server, "--json").stdout)
