@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.processes import wait_gone
+
 from .conftest import TIMEOUT, Crucible, Script, command, environment, read_one_line_of
 
 GREETING = 'pub fn main(name) { println!("hello {}", name); `${name}!` }'
@@ -253,7 +255,7 @@ def test_own_server_ends_with_the_command(script: Script) -> None:
         assert children
         process.send_signal(signal.SIGINT)
         assert process.wait(TIMEOUT) == 130
-    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+    wait_gone(children)
 
 
 def test_reader_that_goes_away(script: Script, server: str) -> None:
@@ -263,6 +265,10 @@ def test_reader_that_goes_away(script: Script, server: str) -> None:
 
 def descendants(pid: int) -> list[int]:
     """The processes below this one."""
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii")
+    try:
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii")
+    except (FileNotFoundError, ProcessLookupError):
+        # It has ended meanwhile.
+        return []
     children = [int(word) for word in text.split()]
     return children + [below for child in children for below in descendants(child)]
