@@ -134,10 +134,13 @@ def test_a_returned_err_keeps_its_payload(client: crucible.Client) -> None:
 
 def test_cancel_ends_an_execution(client: crucible.Client) -> None:
     stream = client.stream(ENDLESS)
+    pieces = iter(stream)
+    # Before that it may not be known yet.
+    assert next(pieces).text == "up\n"
     timer = threading.Timer(0.2, client.cancel, [stream.execution_id])
     timer.start()
     with pytest.raises(crucible.ExecutionFailed) as raised:
-        list(stream)
+        list(pieces)
     timer.join()
     assert raised.value.kind == "CANCELLED"
 
