@@ -38,7 +38,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]
     settings = {"CRUCIBLE_ENGINE__RESOURCE_LIMITS__MAX_OUTPUT_BYTES": "256MiB"}
     with RunningServer(tmp_path_factory.mktemp("written"), settings) as running:
         with crucible.Client(running.address) as client:
-            client.run(SOURCE, execution_id="long")
+            # Safe would end it after ten seconds.
+            client.run(SOURCE, execution_id="long", level="production")
         yield running
 
 
