@@ -279,6 +279,9 @@ def test_no_call_is_lost_while_everything_changes(configured: Configured) -> Non
                     failures.append(error)
                     return
 
+    def go_on(least: int) -> None:
+        wait_until(lambda: bool(failures) or len(done) > least, "the calls do not go on")
+
     threads = [threading.Thread(target=call, args=(caller,)) for caller in range(8)]
     for thread in threads:
         thread.start()
@@ -295,6 +298,8 @@ def test_no_call_is_lost_while_everything_changes(configured: Configured) -> Non
         os.kill(configured.server.pid, signal.SIGHUP)
         configured.client.update_config({"engine.default_execution_timeout": 5 + round_})
         time.sleep(0.25)
+        # As many as it takes for a hundred in the end.
+        go_on(9 * (round_ + 1))
     over.set()
     for thread in threads:
         thread.join(TIMEOUT)
