@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 import crucible
-from tests.clients.conftest import CLIENTS
+from tests.clients.conftest import BUILD_TIMEOUT, CLIENTS
 from tests.servers import RunningServer
 
+pytestmark = pytest.mark.timeout(BUILD_TIMEOUT)
 READERS = Path(__file__).parent / "slow_readers"
 PIECE = 64 * 1024
 PIECES = 2048
