@@ -7,15 +7,22 @@ import signal
 import subprocess
 import time
 import uuid
+from typing import Any
 
-from tests.cli.conftest import Crucible, command, environment
+from tests.cli.conftest import TIMEOUT, Crucible, command, environment
 
 
-def ids(crucible: Crucible, server: str, *words: str) -> list[str]:
+def services(crucible: Crucible, server: str, *words: str) -> list[dict[str, Any]]:
     """What a list holds."""
     listed = crucible("services", "list", *words, "--json", "--server", server)
     assert listed.returncode == 0, listed.stderr
-    return [service["info"]["service_id"] for service in json.loads(listed.stdout)["services"]]
+    found: list[dict[str, Any]] = json.loads(listed.stdout)["services"]
+    return found
+
+
+def ids(crucible: Crucible, server: str, *words: str) -> list[str]:
+    """The ids of what a list holds."""
+    return [service["info"]["service_id"] for service in services(crucible, server, *words)]
 
 
 def test_the_server_itself_is_listed(crucible: Crucible, server: str) -> None:
@@ -27,11 +34,11 @@ def test_the_server_itself_is_listed(crucible: Crucible, server: str) -> None:
 
 def test_a_service_is_registered_watched_and_taken_back(crucible: Crucible, server: str) -> None:
     name = uuid.uuid4().hex
-    words = ("services", "register", name, name, "10.0.0.5:80", "--metadata", "zone=a", "--lease", "20s")
+    words = ("services", "register", name, name, "10.0.0.5:80", "--metadata", "zone=a", "--lease", "10m")
     registered = crucible(*words, "--json", "--server", server)
     assert registered.returncode == 0, registered.stderr
     service = json.loads(registered.stdout)
-    assert (service["status"], service["lease"], service["info"]["metadata"]) == ("healthy", 20, {"zone": "a"})
+    assert (service["status"], service["lease"], service["info"]["metadata"]) == ("healthy", 600, {"zone": "a"})
     assert "replaced" in crucible(*words, "--server", server).stdout
     assert ids(crucible, server, "--metadata", "zone=a", "--type", name) == [name]
     assert ids(crucible, server, "--metadata", "zone=b", "--type", name) == []
@@ -45,14 +52,17 @@ def test_a_service_is_registered_watched_and_taken_back(crucible: Crucible, serv
 
 def test_what_is_kept_lives_as_long_as_the_command(crucible: Crucible, server: str) -> None:
     name = uuid.uuid4().hex
-    words = ("services", "register", name, name, "10.0.0.5:80", "--lease", "1s", "--keep", "--server", server)
+    words = ("services", "register", name, name, "10.0.0.5:80", "--lease", "6s", "--keep", "--server", server)
+    until: set[str] = set()
     with subprocess.Popen(command(words), env=environment(), stdout=subprocess.PIPE) as keeper:
         assert keeper.stdout is not None
         assert name.encode() in keeper.stdout.readline()
-        time.sleep(2.5)
-        assert ids(crucible, server, "--type", name) == [name]
+        deadline = time.monotonic() + TIMEOUT
+        while len(until) < 3:
+            assert time.monotonic() < deadline, f"the lease is not extended: {until}"
+            until |= {service["lease_expire_time"] for service in services(crucible, server, "--type", name)}
         keeper.send_signal(signal.SIGINT)
-        assert keeper.wait(30) == 130
+        assert keeper.wait(TIMEOUT) == 130
     assert ids(crucible, server, "--type", name) == []
 
 

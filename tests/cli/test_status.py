@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import re
+import time
 
 import crucible as client_library
 
-from .conftest import Crucible
+from .conftest import TIMEOUT, Crucible
 
 
 def test_health(crucible: Crucible, server: str) -> None:
+    # Degraded while the disk is slow.
     done = crucible("health", "--server", server)
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.search(r"^status +healthy$", done.stdout, re.MULTILINE)
+    assert re.search(r"^status +(healthy|degraded)$", done.stdout, re.MULTILINE)
     assert "seccomp" in done.stdout
-    health = json.loads(crucible("health", "--server", server, "--json").stdout)
-    assert health["status"] == "healthy"
-    assert health["details"]["active_executions"] == 0
+    deadline = time.monotonic() + TIMEOUT
+    while True:
+        health = json.loads(crucible("health", "--server", server, "--json").stdout)
+        if (health["status"], health["details"]["active_executions"]) == ("healthy", 0):
+            return
+        assert time.monotonic() < deadline, health
 
 
 def test_health_of_a_server_that_takes_nothing(crucible: Crucible, server: str) -> None:

@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,17 @@ from .conftest import TIMEOUT, Script, command, environment
 
 COLUMNS = 80
 HIDE_CURSOR = b"\x1b[?25l"
+SLEEPY = 'pub async fn main() { crucible::basic::sleep(3.0).await; println!("done"); 5 }'
 SLOW = 'pub fn main() { let n = 0; while n < 5000000 { n += 1; } println!("done"); n }'
 
 
-def at_a_terminal(*words: str | Path, stdout_too: bool = False) -> tuple[int, bytes, bytes]:
-    """Runs `crucible` with standard error at a terminal: exit code, standard output, what the terminal was sent."""
+def at_a_terminal(
+    *words: str | Path, stdout_too: bool = False, once_shown: tuple[bytes, Callable[[], object]] | None = None
+) -> tuple[int, bytes, bytes]:
+    """Runs `crucible` with standard error at a terminal: exit code, standard output, what the terminal was sent.
+
+    `once_shown` is a text, and what to do when it is there.
+    """
     ours, theirs = pty.openpty()
     settings = {**environment(), "TERM": "xterm", "COLUMNS": str(COLUMNS), "LINES": "24"}
     process = subprocess.Popen(
@@ -33,6 +40,9 @@ def at_a_terminal(*words: str | Path, stdout_too: bool = False) -> tuple[int, by
     try:
         while piece := os.read(ours, 65536):
             shown += piece
+            if once_shown is not None and once_shown[0] in shown:
+                once_shown[1]()
+                once_shown = None
     except OSError:
         pass
     finally:
@@ -42,8 +52,8 @@ def at_a_terminal(*words: str | Path, stdout_too: bool = False) -> tuple[int, by
 
 
 def test_spinner_while_nothing_comes(script: Script, server: str) -> None:
-    code, stdout, shown = at_a_terminal("run", script(SLOW), "--server", server)
-    assert (code, stdout) == (0, b"done\n5000000\n")
+    code, stdout, shown = at_a_terminal("run", script(SLEEPY), "--server", server)
+    assert (code, stdout) == (0, b"done\n5\n")
     assert b"running" in shown
     # It hides the cursor, and gives it back.
     assert shown.count(HIDE_CURSOR) == shown.count(b"\x1b[?25h") >= 1
@@ -52,9 +62,11 @@ def test_spinner_while_nothing_comes(script: Script, server: str) -> None:
 def test_spinner_in_the_queue(script: Script, tmp_path: Path) -> None:
     settings = {"CRUCIBLE_MAX_CONCURRENT_EXECUTIONS": "1"}
     with RunningServer(tmp_path / "data", settings) as running, client_library.Client(running.address) as client:
-        stream = client.stream('pub fn main() { println!("busy"); loop {} }', timeout=3.0, check=False)
+        stream = client.stream('pub fn main() { println!("busy"); loop {} }', level="production", check=False)
         next(iter(stream))
-        code, stdout, shown = at_a_terminal("run", script("pub fn main() { 1 }"), "--server", running.address)
+        queued = (b"waiting for its turn", lambda: client.cancel(stream.execution_id))
+        words = ("run", script("pub fn main() { 1 }"), "--server", running.address)
+        code, stdout, shown = at_a_terminal(*words, once_shown=queued)
     assert (code, stdout) == (0, b"1\n")
     assert b"waiting for its turn" in shown
 

@@ -12,6 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIENTS = ROOT / "clients"
+BUILD_TIMEOUT = 600
+"""Seconds for a test that may be the first to build the Go client: a minute of two processors without a cache."""
 
 
 class RunProgram(Protocol):

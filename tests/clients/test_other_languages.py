@@ -6,9 +6,13 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pytest
+
 import crucible
+from tests.clients.conftest import BUILD_TIMEOUT
 from tests.servers import RunningServer
 
+pytestmark = pytest.mark.timeout(BUILD_TIMEOUT)
 CONTRACT = {
     *("compile", "metadata", "values", "stream", "unknown script", "syntax error", "failure", "cancel", "lost call"),
     *("scripts", "lists", "deletion", "redaction", "metrics"),

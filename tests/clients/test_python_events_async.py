@@ -48,7 +48,7 @@ async def test_services_are_registered_watched_and_taken_back(client: crucible.A
     async with client.watch_services(kind) as watch:
         changes = aiter(watch)
         assert await anext(changes) == crucible.ServiceChange((), ())
-        service = await client.register_service(f"{kind}-1", kind, "https://example.com/api", lease=5)
+        service = await client.register_service(f"{kind}-1", kind, "https://example.com/api", lease=60)
         assert await anext(changes) == crucible.ServiceChange((service,), ())
         assert await client.heartbeat(service.service_id) > service.lease_expire_time
         assert [each.service_id async for each in client.services(kind)] == [service.service_id]

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 import crucible
-from tests.clients.conftest import CLIENTS
+from tests.clients.conftest import BUILD_TIMEOUT, CLIENTS
 from tests.servers import RunningServer
 
+pytestmark = pytest.mark.timeout(BUILD_TIMEOUT)
 READERS = Path(__file__).parent / "slow_readers"
 PIECE = 64 * 1024
 PIECES = 2048
@@ -38,7 +39,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]
     settings = {"CRUCIBLE_ENGINE__RESOURCE_LIMITS__MAX_OUTPUT_BYTES": "256MiB"}
     with RunningServer(tmp_path_factory.mktemp("written"), settings) as running:
         with crucible.Client(running.address) as client:
-            client.run(SOURCE, execution_id="long")
+            # Safe would end it after ten seconds.
+            client.run(SOURCE, execution_id="long", level="production")
         yield running
 
 

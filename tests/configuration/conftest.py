@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import crucible
+from crucible.v1 import server_info_pb2
 from tests.servers import RunningServer
 
 TIMEOUT = 30.0
@@ -20,6 +21,18 @@ def wait_until(condition: Callable[[], bool], why: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, why
         time.sleep(0.05)
+
+
+def wait_for_health(client: crucible.Client, *codes: str) -> server_info_pb2.HealthStatus:
+    """How a server is, once these are all the reasons why it is not well: a slow disk is one more for a while."""
+    seen: list[server_info_pb2.HealthStatus] = []
+
+    def fits() -> bool:
+        seen.append(client.health())
+        return [reason.code for reason in seen[-1].reasons] == list(codes)
+
+    wait_until(fits, f"expected the reasons {codes}")
+    return seen[-1]
 
 
 class Configured:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import crucible
-from tests.configuration.conftest import Configured, wait_until
+from tests.configuration.conftest import Configured, wait_for_health, wait_until
 from tests.conftest import StartServer
 from tests.servers import own_address
 
@@ -40,9 +40,8 @@ def test_others_than_operators_are_not_told_what_the_file_says(start_server: Sta
     with crucible.Client(f"127.0.0.1:{port}") as near, crucible.Client(f"{own_address()}:{port}") as far:
         file.write_text('telemetry.otlp_endpoint = "http://h:4317/?key=SECRET"\nunit_key = { env = "VAULT_NAME" }\n')
         wait_until(lambda: bool(near.config().file_problem), "the problem is not noticed")
-        assert "VAULT_NAME" in near.health().reasons[0].message
-        health = far.health()
-        assert [reason.code for reason in health.reasons] == ["configuration_refused"]
+        assert "VAULT_NAME" in wait_for_health(near, "configuration_refused").reasons[0].message
+        health = wait_for_health(far, "configuration_refused")
         assert "is not valid" in health.reasons[0].message
         for word in ("VAULT_NAME", str(file), "telemetry", "4317"):
             assert word not in str(health)
