@@ -182,6 +182,6 @@ def test_lines_before_a_long_native_call_arrive_though_it_is_killed(client: cruc
         loop { v.sort(); }
     }
     """
-    result = client.run(source, timeout=1.0, check=False)
+    result = client.run(source, timeout=2.5, check=False)
     assert not result.success
     assert result.stdout == "".join(f"line {n}\n" for n in range(8))
