@@ -18,7 +18,16 @@ import pytest
 
 import crucible
 from tests.conftest import StartServer
-from tests.engine.processes import LOOP, PATIENCE, PROMPT, STEPS, exists, wait_gone, wait_until
+from tests.engine.processes import (
+    LOOP,
+    PATIENCE,
+    PROMPT,
+    STEPS,
+    child_started_by,
+    exists,
+    wait_gone,
+    wait_until,
+)
 from tests.servers import RunningServer, children_of
 
 CALLERS = 6
@@ -161,9 +170,9 @@ def test_killing_children_fails_only_their_calls(start_server: StartServer) -> N
 
 
 def test_a_killed_child_is_a_crash_that_names_the_signal(bare: crucible.Client, bare_server: RunningServer) -> None:
-    stream = bare.stream(LOOP, check=False)
+    script = bare.compile(LOOP)
+    stream, pid = child_started_by(bare_server, lambda: bare.stream(script, check=False))
     assert next(iter(stream)).text == "up\n"
-    (pid,) = children_of(bare_server.zygote_pid())
     os.kill(pid, signal.SIGKILL)
     list(stream)
     assert stream.result is not None
