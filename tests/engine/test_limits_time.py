@@ -38,7 +38,7 @@ def says_where(result: Result) -> bool:
 def in_time(
     client: crucible.Client, source: str, kind: str, is_in_time: Callable[[Result], object], **options: Any
 ) -> Result:
-    """The first result of a few that came in time. All fail alike, but whoever gets no processor for a tenth of a second
+    """The first of a few results that came in time. All fail alike, but who gets no processor for a tenth of a second
     is killed before it says anything, or is stopped late."""
     for _ in range(5):
         result = failed(client, source, **options)

@@ -25,7 +25,7 @@ LOOP = 'pub fn main() { println!("up"); loop {} }'
 LASTING: Any = {"detached": True, "level": "production", "limits": {"max_cpu_percentage": 5.0}}
 """How a loop is called that lasts thirty seconds, and takes little of the processor."""
 SHORT = {"CRUCIBLE_STORE_LEASE": "3s"}
-"""For servers that others are to give up. Those that must not be have the default: they may stand still for a moment."""
+"""For servers that others are to give up. The rest has the default: they may stand still for a moment."""
 Start = Callable[..., RunningServer]
 
 
