@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,10 @@ from tests.servers import RunningServer, children_of
 
 CHANCE = "use crucible::basic::random; pub fn main() { random::int(0, 4000000000000000) }"
 LOOP = 'pub fn main() { println!("up"); loop {} }'
-LASTING = {"detached": True, "timeout": 60.0}
+LASTING: Any = {"detached": True, "level": "production", "limits": {"max_cpu_percentage": 5.0}}
+"""How a loop is called that lasts thirty seconds, and takes little of the processor."""
+SHORT = {"CRUCIBLE_STORE_LEASE": "3s"}
+"""For servers that others are to give up. The rest has the default: they may stand still for a moment."""
 Start = Callable[..., RunningServer]
 
 
@@ -33,7 +37,7 @@ def start(postgres: PostgresServer, tmp_path: Path) -> Iterator[Start]:
 
     def run(folder: str, url: str = "", **settings: str) -> RunningServer:
         shared = {"CRUCIBLE_STORE_URL": url or postgres.url(name), "CRUCIBLE_UNIT_KEY": "ab" * 32}
-        started.append(RunningServer(tmp_path / folder, {"CRUCIBLE_STORE_LEASE": "3s", **shared, **settings}))
+        started.append(RunningServer(tmp_path / folder, {**shared, **settings}))
         return started[-1].start()
 
     yield run
@@ -52,7 +56,7 @@ def eventually(found: Callable[[], bool], seconds: float = 40.0) -> None:
 def begin(client: crucible.Client, source: str = LOOP) -> str:
     """Starts a detached execution and waits until it runs; returns its id."""
     execution_id = uuid.uuid4().hex
-    with client.stream(source, execution_id=execution_id, detached=True, timeout=60.0) as stream:
+    with client.stream(source, execution_id=execution_id, **LASTING) as stream:
         assert next(iter(stream)).text == "up\n"
     return execution_id
 
@@ -141,26 +145,26 @@ def test_each_server_answers_for_its_own_executions(start: Start) -> None:
             assert one.get_execution(lost).state == "INTERRUPTED"
             assert two.get_execution(lost).state == "INTERRUPTED"
             assert one.get_execution(kept).state == "RUNNING"
-            assert one.run(LOOP, execution_id=lost, check=False, **LASTING).error is not None  # type: ignore[arg-type]
+            assert one.run(LOOP, execution_id=lost, check=False, **LASTING).error is not None
         first.kill()
         assert two.get_execution(kept).state == "RUNNING"
         assert two.cancel(kept).state == "CANCELLED"
 
 
 def test_the_executions_of_a_dead_server_are_ended_by_those_that_live(start: Start) -> None:
-    first, second = start("a"), start("b")
+    first, second = start("a", **SHORT), start("b")
     with crucible.Client(second.address) as two:
         with crucible.Client(first.address) as one:
             lost = begin(one)
         first.kill()
         eventually(lambda: two.get_execution(lost).state == "INTERRUPTED")
-        result = two.run(LOOP, execution_id=lost, check=False, detached=True, timeout=60.0)
+        result = two.run(LOOP, execution_id=lost, check=False, **LASTING)
         assert result.error is not None
         assert result.error.kind == "INTERRUPTED"
 
 
 def test_a_server_that_was_frozen_ends_what_others_have_given_up(start: Start) -> None:
-    first, second = start("a", CRUCIBLE_SPARE_CHILDREN="0", CRUCIBLE_MAX_SPARE_CHILDREN="0"), start("b")
+    first, second = start("a", CRUCIBLE_SPARE_CHILDREN="0", CRUCIBLE_MAX_SPARE_CHILDREN="0", **SHORT), start("b")
     with crucible.Client(first.address) as one, crucible.Client(second.address) as two:
         lost = begin(one)
         children = children_of(first.zygote_pid())
