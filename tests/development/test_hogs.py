@@ -196,12 +196,7 @@ def test_scripts_see_and_signal_only_their_own(open_client: crucible.Client) -> 
     source = START + "pub async fn main(mark, gate) { start_tree(mark).await?; wait_for(gate).await }"
     args = {"mark": mark, "gate": "/nowhere/" + mark}
     stream = open_client.stream(source, level="development", args=args, check=False)
-    wait_up(mark)
-    # Those that are on their way, and those that only start others, come and go at first.
-    before: list[int] = []
-    while (now := marked(mark)) != before:
-        before = now
-        time.sleep(0.5)
+    before = wait_up(mark)
     text = f"kill -9 -1; kill -9 {' '.join(map(str, before))}; ps -e -o args="
     hostile = 'pub async fn main(text) { crucible::process::run("sh", ["-c", text], #{}).await?.stdout }'
     seen = open_client.run(hostile, level="development", args={"text": text}).value

@@ -33,7 +33,7 @@ async fn wait_for(gate) {
 }
 """
 LEAST = 4
-"""Processes of the tree whose command line names the mark, shells not counted."""
+"""Processes of the tree that sleep. One of the shells that start them stays as well."""
 
 
 def new_mark() -> str:
@@ -54,8 +54,13 @@ def marked(mark: str) -> list[int]:
 
 
 def wait_up(mark: str) -> list[int]:
-    """Waits until the whole tree is there."""
-    wait_until(lambda: len(marked(mark)) >= LEAST, "expected a tree of processes")
+    """Waits until the whole tree is there, and none besides that is on its way or only starts others."""
+
+    def is_whole() -> bool:
+        programs = sorted(name for pid in marked(mark) for name in _words(pid)[:1])
+        return programs == [b"sh", *[b"sleep"] * LEAST]
+
+    wait_until(is_whole, "expected a tree of processes")
     return marked(mark)
 
 
@@ -76,12 +81,14 @@ def jailed_zygote(server: RunningServer) -> int:
 
 def _only_child(server: RunningServer, *, development: bool) -> int:
     # A dead zygote is a zombie, and one that starts goes on in another process, each for a moment.
-    def found() -> list[int]:
-        return [pid for pid in children_of(server.pid) if (b"--development" in _words(pid)) is development]
+    found: list[int] = []
 
-    wait_until(lambda: len(found()) == 1, "expected one zygote of its kind", PROMPT)
-    (pid,) = found()
-    return pid
+    def is_alone() -> bool:
+        found[:] = [pid for pid in children_of(server.pid) if (b"--development" in _words(pid)) is development]
+        return len(found) == 1
+
+    wait_until(is_alone, "expected one zygote of its kind", PROMPT)
+    return found[0]
 
 
 def _words(pid: int) -> list[bytes]:

@@ -143,7 +143,10 @@ def test_changed_byte_code_harms_itself_only(
     with row(rows, f"{MUTATIONS} mutated units", "run byte code that no compiler made", "the jail") as told:
 
         def outcome(seed: int) -> str:
-            return run(attacker, script("mutated", f"{seed}", PROGRAM), SHORT)
+            source = script("mutated", f"{seed}", PROGRAM)
+            # Not in the half second that it may run.
+            attacker.compile(source)
+            return run(attacker, source, SHORT)
 
         with ThreadPoolExecutor(3) as pool:
             outcomes = Counter(kind_of(each) for each in pool.map(outcome, range(MUTATIONS)))
@@ -160,6 +163,7 @@ def test_native_library_calls_end_in_time(
     name: str, attacker: crucible.Client, neighbour: crucible.CompiledScript, canaries: Canaries, rows: Rows
 ) -> None:
     """Scripts whose time passes in native code, where no instruction is counted."""
+    attacker.compile(HOGS[name])
     with row(rows, f"script: {name}", "hog a native library call", "limits") as told:
         with Neighbour(attacker, neighbour):
             told["stopped_by"] = outcome = run(attacker, HOGS[name], SHORT)

@@ -104,11 +104,12 @@ class Disk:
         return self.client.run(source, level="production", args=args)
 
     def broker_pid(self) -> int:
-        """Process id of the broker; 0 when there is none."""
+        """Process id of the broker; 0 when there is none that lives."""
         for pid in children_of(self.server.pid):
             # One that is replaced may be gone by now.
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                if Path(f"/proc/{pid}/comm").read_text().strip() == "crucible-files":
+                name, _, rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+                if name.endswith("(crucible-files") and rest.split()[0] not in "ZX":
                     return pid
         return 0
 
@@ -117,6 +118,8 @@ class Disk:
         pid = self.broker_pid()
         assert pid, "there is no broker"
         os.kill(pid, signal.SIGKILL)
+        # Or it could be taken for the next one.
+        wait_until(lambda: self.broker_pid() != pid)
         return pid
 
     def outside_is_untouched(self) -> bool:

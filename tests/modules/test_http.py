@@ -223,19 +223,20 @@ def test_a_timeout_of_the_script_and_of_the_server(connect_to: ConnectTo) -> Non
 
 
 def test_it_is_cancelled_with_its_execution(connect_to: ConnectTo) -> None:
+    asked = threading.Event()
+
     def wait_for_the_end(connection) -> None:  # type: ignore[no-untyped-def]
+        asked.set()
         # Empty when the peer has closed.
         assert connection.recv(1) == b""
 
     with Rogue(wait_for_the_end) as rogue:
         client = connect_to(rogue.url)
         source = "pub async fn main(url) { crucible::http::get(url).await }"
-        with pytest.raises(crucible.ExecutionFailed) as raised:
-            client.run(source, level="production", args={"url": rogue.url}, limits={"max_execution_time": 1.0})
-        error = raised.value.result.error
-        assert error is not None
-        assert error.kind in ("TIMEOUT", "RETURNED_ERR")
-        assert rogue.gone.wait(10)
+        with client.stream(source, level="production", args={"url": rogue.url}, check=False) as stream:
+            assert asked.wait(20)
+            assert client.cancel(stream.execution_id).state == "CANCELLED"
+            assert rogue.gone.wait(10)
 
 
 def test_requests_of_a_script_are_not_awaited_after_its_end(connect_to: ConnectTo) -> None:

@@ -101,9 +101,19 @@ def test_slow(connect_to: ConnectTo) -> None:
     rogues = {name: Rogue(behave) for name, behave in SLOW.items()}
     for rogue in rogues.values():
         rogue.__enter__()
-    client = connect_to(*(rogue.url for rogue in rogues.values()), timeout="500ms")
-    for name, rogue in rogues.items():
-        assert "no answer within 0.5 s" in refusal(client, rogue.url), name
+    # All at once, so that the time can be one in which each is asked on a busy machine.
+    urls = [rogue.url for rogue in rogues.values()]
+    client = connect_to(*urls, timeout="3s")
+    source = """
+    pub async fn main(urls) {
+        let all = [];
+        for url in urls { all.push(crucible::http::get(url)); }
+        std::future::join(all).await
+    }
+    """
+    answers = client.run(source, level="production", args={"urls": urls}).value
+    for (name, rogue), answer in zip(rogues.items(), answers, strict=True):
+        assert "no answer within 3 s" in answer["Err"], name
         assert rogue.gone.wait(10), name
         rogue.__exit__(None, None, None)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crucible.v1 import security_pb2
@@ -83,6 +83,7 @@ def test_a_request_lowers_and_never_raises() -> None:
     times=st.dictionaries(st.sampled_from(TIMES), st.integers(1, 10**9)),
     timeout=st.none() | st.integers(1, 10**9),
 )
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_request_gets_more_than_the_level_nor_more_than_it_asked_for(
     level: int, counts: dict[str, int], share: float | None, times: dict[str, int], timeout: int | None
 ) -> None:
