@@ -97,7 +97,7 @@ class RunningServer:
 
     def zygote_pid(self) -> int:
         """Process id of its zygote."""
-        (pid,) = [pid for pid in children_of(self.pid) if _name(pid) != "crucible-files"]
+        (pid,) = [pid for pid in children_of(self.pid) if _name(pid) not in ("", "crucible-files")]
         return pid
 
     def terminate(self) -> int:
@@ -131,7 +131,11 @@ class RunningServer:
 
 
 def _name(pid: int) -> str:
-    return Path(f"/proc/{pid}/comm").read_text().strip()
+    """Of a process; empty when it has just gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def own_address() -> str:
