@@ -291,8 +291,11 @@ def test_faults_are_forgotten_with_time(monkeypatch: pytest.MonkeyPatch) -> None
     assert figures.fault_rate == 0.0, "an interpreter may be killed"
     figures.ended(result, is_fault=True)
     assert round(figures.fault_rate, 3) == round(3 / 21, 3)
+    lost_at = now
     for _ in range(5):
-        figures.ended(result, is_fault=True, is_lost=True)
+        figures.ended(result, is_fault=True, lost_at=lost_at)
+        # However long each of them takes to be stored.
+        now += 2
     assert round(figures.fault_rate, 3) == round(4 / 22, 3)
 
 
