@@ -25,7 +25,7 @@ from crucible.v1 import server_info_pb2
 from crucible.v1.script_service_pb2_grpc import ScriptServiceStub
 from tests.conftest import StartServer
 from tests.engine.processes import LOOP, PATIENCE, STEPS, exists, standing_still, wait_gone, wait_until
-from tests.servers import STOP_TIMEOUT, RunningServer, children_of
+from tests.servers import START_TIMEOUT, STOP_TIMEOUT, RunningServer, children_of
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -276,7 +276,7 @@ def test_two_servers_do_not_share_their_data(start_server: StartServer, tmp_path
         env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200"},
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=START_TIMEOUT,
         check=False,
     )
     assert second.returncode == 3
