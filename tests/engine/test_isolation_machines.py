@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from crucible_server.config.isolation import FILE_LAYERS
 from crucible_server.engine.cgroup_mounts import hierarchies
 from tests import without_user_namespaces
 from tests.engine.processes import LOOP, status_of, wait_gone, wait_until
-from tests.servers import RunningServer, as_user, children_of, python_of
+from tests.servers import START_TIMEOUT, RunningServer, as_user, children_of, python_of
 
 USER = 12345
 WRAPPER = without_user_namespaces.__file__
@@ -26,24 +28,24 @@ Start = Callable[..., RunningServer]
 
 
 @pytest.fixture
-def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+def start() -> Iterator[Start]:
     """Starts servers as other users, or on machines that a wrapper makes."""
-    started: list[RunningServer] = []
+    with ExitStack() as stack:
 
-    def begin(*, user: int | None = None, wrapper: Sequence[str] = (), **settings: str) -> RunningServer:
-        folder = tmp_path_factory.mktemp("machine")
-        if user is not None:
-            # Its parents are root's own.
-            for parent in (folder, folder.parent, folder.parent.parent):
-                parent.chmod(0o755)
-            os.chown(folder, user, user)
-        running = RunningServer(folder, {"CRUCIBLE_SPARE_CHILDREN": "0", **settings}, user, wrapper)
-        started.append(running)
-        return running.start()
+        def begin(*, user: int | None = None, wrapper: Sequence[str] = (), **settings: str) -> RunningServer:
+            folder = Path(stack.enter_context(open_folder()))
+            if user is not None:
+                os.chown(folder, user, user)
+            running = RunningServer(folder, {"CRUCIBLE_SPARE_CHILDREN": "0", **settings}, user, wrapper)
+            stack.callback(running.kill)
+            return running.start()
 
-    yield begin
-    for running in started:
-        running.kill()
+        yield begin
+
+
+def open_folder() -> tempfile.TemporaryDirectory[str]:
+    """One that is within reach of other users: what pytest gives is closed again when another pytest starts."""
+    return tempfile.TemporaryDirectory(prefix="crucible-", ignore_cleanup_errors=True)
 
 
 def need_root() -> None:
@@ -207,7 +209,12 @@ def refused(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     kept = {k: v for k, v in os.environ.items() if k == "CRUCIBLE_VM" or not k.startswith("CRUCIBLE_")}
     line = [sys.executable, "-m", "crucible_server", "serve", "--listen", "127.0.0.1:0", "--data-dir", str(folder)]
     return subprocess.run(
-        line, env={**kept, "COLUMNS": "200", **settings}, capture_output=True, text=True, timeout=30, check=False
+        line,
+        env={**kept, "COLUMNS": "200", **settings},
+        capture_output=True,
+        text=True,
+        timeout=START_TIMEOUT,
+        check=False,
     )
 
 
@@ -252,15 +259,15 @@ def test_no_layer_of_the_file_broker_without_files(tmp_path: Path, layer: str) -
     assert "allow_file_access" in done.stderr
 
 
-def test_layers_of_the_file_broker_that_are_required_and_there(start: Start, tmp_path: Path) -> None:
-    settings = files_below(tmp_path / "files")
-    if os.getuid() == 0:
-        settings["CRUCIBLE_ENGINE__FILES__UID"] = f"{USER}"
-        for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-            parent.chmod(0o755)
-    server = start(CRUCIBLE_REQUIRE_ISOLATION='["file_broker_uid"]', **settings)
-    with crucible.Client(server.address) as client:
-        layers = {layer.name: layer for layer in client.health().isolation_layers}
+def test_layers_of_the_file_broker_that_are_required_and_there(start: Start) -> None:
+    with open_folder() as folder:
+        settings = files_below(Path(folder) / "files")
+        if os.getuid() == 0:
+            settings["CRUCIBLE_ENGINE__FILES__UID"] = f"{USER}"
+            Path(folder).chmod(0o755)
+        server = start(CRUCIBLE_REQUIRE_ISOLATION='["file_broker_uid"]', **settings)
+        with crucible.Client(server.address) as client:
+            layers = {layer.name: layer for layer in client.health().isolation_layers}
     assert layers["file_broker_uid"].active
     assert layers["file_broker_uid"].required
     assert not layers["file_broker_landlock"].required
