@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import pytest
 
-START_TIMEOUT = 30.0
+START_TIMEOUT = 60.0
 STOP_TIMEOUT = 30.0
 store_url_of: Callable[[Path], str] | None = None
 """Where the store of a server with this data folder is, when it is not in the folder: see `--store`."""
@@ -97,7 +97,7 @@ class RunningServer:
 
     def zygote_pid(self) -> int:
         """Process id of its zygote."""
-        (pid,) = [pid for pid in children_of(self.pid) if _name(pid) != "crucible-files"]
+        (pid,) = [pid for pid in children_of(self.pid) if _name(pid) not in ("", "crucible-files")]
         return pid
 
     def terminate(self) -> int:
@@ -131,7 +131,11 @@ class RunningServer:
 
 
 def _name(pid: int) -> str:
-    return Path(f"/proc/{pid}/comm").read_text().strip()
+    """Of a process; empty when it has just gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def own_address() -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -65,6 +67,21 @@ def child_started_by(server: RunningServer, start: Callable[[], T]) -> tuple[T, 
     wait_until(lambda: set(children_of(zygote)) - before, "no child appeared")
     (pid,) = set(children_of(zygote)) - before
     return started, pid
+
+
+@contextmanager
+def standing_still(pids: Iterable[int]) -> Iterator[None]:
+    """Processes that get no further meanwhile, so that what is seen of them is not over before it is looked at."""
+    held = list(pids)
+    try:
+        for pid in held:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in held:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
 
 def status_of(pid: int) -> dict[str, str]:

@@ -121,10 +121,17 @@ def test_a_stack_trace_across_files(client: crucible.Client) -> None:
 
 def test_a_limit_names_the_file_in_which_it_was_met(client: crucible.Client) -> None:
     files = {"spin.rn": "pub fn forever() {\n    let n = 0;\n    loop { n += 1; }\n}"}
-    error = client.run("mod spin;\npub fn main() { spin::forever() }", files=files, check=False, timeout=0.3).error
+    source, stack = "mod spin;\npub fn main() { spin::forever() }", ["spin::forever", "main"]
+    error = client.run(source, files=files, check=False, limits={"max_operations": 100_000}).error
     assert error is not None
-    assert (error.kind, error.file, error.line) == ("TIMEOUT", "spin.rn", 3)
-    assert [frame.function for frame in error.stack_trace] == ["spin::forever", "main"]
+    assert (error.kind, error.file, error.line) == ("OPERATIONS_EXCEEDED", "spin.rn", 3)
+    assert [frame.function for frame in error.stack_trace] == stack
+    error = client.run(source, files=files, check=False, timeout=0.3).error
+    assert error is not None
+    assert error.kind == "TIMEOUT"
+    # One that gets no processor in its last moment is killed before it can say where it was.
+    told = error.file, error.line, [frame.function for frame in error.stack_trace]
+    assert told in (("spin.rn", 3, stack), ("", 0, []))
 
 
 def test_diagnostics_of_several_files(client: crucible.Client) -> None:

@@ -11,7 +11,7 @@ import pytest
 import crucible
 from crucible.v1 import execution_pb2, value_pb2
 from crucible.v1 import script_service_pb2 as api
-from tests.engine.processes import LOOP, PATIENCE, STEPS, child_started_by, wait_gone, wait_until
+from tests.engine.processes import LOOP, PATIENCE, STEPS, child_started_by, standing_still, wait_gone, wait_until
 from tests.servers import RunningServer, children_of
 
 TWINS = 20
@@ -53,15 +53,17 @@ def test_a_stored_failure_is_returned_as_well(client: crucible.Client) -> None:
 def test_the_same_request_joins_what_runs(bare: crucible.Client, bare_server: RunningServer) -> None:
     script = bare.compile(STEPS)
     execution_id = new_id()
-    options = {"execution_id": execution_id, "args": {"steps": MANY_STEPS}}
-    stream, _ = child_started_by(bare_server, lambda: bare.stream(script, **options))  # type: ignore[arg-type]
-    joined = bare.stream(script, **options)  # type: ignore[arg-type]
-    ours, theirs = iter(stream), iter(joined)
-    assert next(ours) == next(theirs)
-    assert bare.get_execution(execution_id).state == "RUNNING"
-    assert len(children_of(bare_server.zygote_pid())) == 1
-    # Who joined is not the owner: its leaving ends nothing.
-    joined.close()
+    options = {"execution_id": execution_id, "args": {"steps": MANY_STEPS}, "level": "production"}
+    stream, pid = child_started_by(bare_server, lambda: bare.stream(script, **options))  # type: ignore[arg-type]
+    ours = iter(stream)
+    first = next(ours)
+    with standing_still([pid]):
+        joined = bare.stream(script, **options)  # type: ignore[arg-type]
+        assert next(iter(joined)) == first
+        assert bare.get_execution(execution_id).state == "RUNNING"
+        assert len(children_of(bare_server.zygote_pid())) == 1
+        # Who joined is not the owner: its leaving ends nothing.
+        joined.close()
     result = bare.run(script, **options)  # type: ignore[arg-type]
     assert [piece.sequence for piece in ours] == list(range(2, bare.get_execution(execution_id).last_sequence + 1))
     assert stream.result is not None

@@ -23,7 +23,8 @@ def running_child(server: RunningServer) -> Iterator[int]:
     """A child of a server without spares that runs a script."""
     with crucible.Client(server.address) as client:
         script = client.compile(LOOP)
-        stream, pid = child_started_by(server, lambda: client.stream(script))
+        # All tests that look at it have to come within its time limit.
+        stream, pid = child_started_by(server, lambda: client.stream(script, level="production"))
         with stream:
             assert next(iter(stream)).text == "up\n"
             yield pid

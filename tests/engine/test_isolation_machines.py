@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from crucible_server.config.isolation import FILE_LAYERS
 from crucible_server.engine.cgroup_mounts import hierarchies
 from tests import without_user_namespaces
 from tests.engine.processes import LOOP, status_of, wait_gone, wait_until
-from tests.servers import RunningServer, as_user, children_of, python_of
+from tests.servers import START_TIMEOUT, RunningServer, as_user, children_of, python_of
 
 USER = 12345
 WRAPPER = without_user_namespaces.__file__
@@ -26,24 +28,24 @@ Start = Callable[..., RunningServer]
 
 
 @pytest.fixture
-def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+def start() -> Iterator[Start]:
     """Starts servers as other users, or on machines that a wrapper makes."""
-    started: list[RunningServer] = []
+    with ExitStack() as stack:
 
-    def begin(*, user: int | None = None, wrapper: Sequence[str] = (), **settings: str) -> RunningServer:
-        folder = tmp_path_factory.mktemp("machine")
-        if user is not None:
-            # Its parents are root's own.
-            for parent in (folder, folder.parent, folder.parent.parent):
-                parent.chmod(0o755)
-            os.chown(folder, user, user)
-        running = RunningServer(folder, {"CRUCIBLE_SPARE_CHILDREN": "0", **settings}, user, wrapper)
-        started.append(running)
-        return running.start()
+        def begin(*, user: int | None = None, wrapper: Sequence[str] = (), **settings: str) -> RunningServer:
+            folder = Path(stack.enter_context(open_folder()))
+            if user is not None:
+                os.chown(folder, user, user)
+            running = RunningServer(folder, {"CRUCIBLE_SPARE_CHILDREN": "0", **settings}, user, wrapper)
+            stack.callback(running.kill)
+            return running.start()
 
-    yield begin
-    for running in started:
-        running.kill()
+        yield begin
+
+
+def open_folder() -> tempfile.TemporaryDirectory[str]:
+    """One that is within reach of other users: what pytest gives is closed again when another pytest starts."""
+    return tempfile.TemporaryDirectory(prefix="crucible-", ignore_cleanup_errors=True)
 
 
 def need_root() -> None:
@@ -168,17 +170,22 @@ def test_the_group_of_a_server_that_was_killed_goes_at_the_next_start(start: Sta
 
 def test_a_group_that_somebody_removed_is_made_again(start: Start) -> None:
     server = start(CRUCIBLE_ISOLATION__ZYGOTE_RENEWAL_INTERVAL="1")
-    need_groups(server)
-    before = server.zygote_pid()
+    with crucible.Client(server.address) as client:
 
-    def is_renewed() -> bool:
-        zygotes = children_of(server.pid)
-        return len(zygotes) == 1 and zygotes[0] != before
+        def has_groups() -> bool:
+            return any(layer.name == "cgroup" and layer.active for layer in client.health().isolation_layers)
 
-    wait_until(is_renewed, "another zygote")
-    assert layers_of(server)["cgroup"][0]
-    members = {pid for path in groups_of(server) for pid in (path / "cgroup.procs").read_text().split()}
-    assert members >= {f"{pid}" for pid in children_of(server.pid)}
+        def all_are_members() -> bool:
+            members = {pid for path in groups_of(server) for pid in (path / "cgroup.procs").read_text().split()}
+            return members >= {f"{pid}" for pid in children_of(server.pid)}
+
+        if not has_groups():
+            pytest.skip("no control groups can be made here")
+        wait_until(lambda: client.health().details["interpreter_renewals"].int_value > 0, "another zygote")
+        assert has_groups()
+        assert client.run("pub fn main() { 20 + 22 }").value == 42
+        # There may be two zygotes at any time, of which one has just begun and is not yet a member.
+        wait_until(all_are_members, "a zygote is in no group")
 
 
 def test_memory_and_number_are_bounded_together(start: Start) -> None:
@@ -202,7 +209,12 @@ def refused(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     kept = {k: v for k, v in os.environ.items() if k == "CRUCIBLE_VM" or not k.startswith("CRUCIBLE_")}
     line = [sys.executable, "-m", "crucible_server", "serve", "--listen", "127.0.0.1:0", "--data-dir", str(folder)]
     return subprocess.run(
-        line, env={**kept, "COLUMNS": "200", **settings}, capture_output=True, text=True, timeout=30, check=False
+        line,
+        env={**kept, "COLUMNS": "200", **settings},
+        capture_output=True,
+        text=True,
+        timeout=START_TIMEOUT,
+        check=False,
     )
 
 
@@ -247,15 +259,15 @@ def test_no_layer_of_the_file_broker_without_files(tmp_path: Path, layer: str) -
     assert "allow_file_access" in done.stderr
 
 
-def test_layers_of_the_file_broker_that_are_required_and_there(start: Start, tmp_path: Path) -> None:
-    settings = files_below(tmp_path / "files")
-    if os.getuid() == 0:
-        settings["CRUCIBLE_ENGINE__FILES__UID"] = f"{USER}"
-        for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-            parent.chmod(0o755)
-    server = start(CRUCIBLE_REQUIRE_ISOLATION='["file_broker_uid"]', **settings)
-    with crucible.Client(server.address) as client:
-        layers = {layer.name: layer for layer in client.health().isolation_layers}
+def test_layers_of_the_file_broker_that_are_required_and_there(start: Start) -> None:
+    with open_folder() as folder:
+        settings = files_below(Path(folder) / "files")
+        if os.getuid() == 0:
+            settings["CRUCIBLE_ENGINE__FILES__UID"] = f"{USER}"
+            Path(folder).chmod(0o755)
+        server = start(CRUCIBLE_REQUIRE_ISOLATION='["file_broker_uid"]', **settings)
+        with crucible.Client(server.address) as client:
+            layers = {layer.name: layer for layer in client.health().isolation_layers}
     assert layers["file_broker_uid"].active
     assert layers["file_broker_uid"].required
     assert not layers["file_broker_landlock"].required

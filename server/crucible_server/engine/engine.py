@@ -163,7 +163,7 @@ class Engine(Service):
             if execution.is_crash:
                 self.crashes.note(record.tenant, record.principal)
             result = execution.finished.result()
-            self.figures.ended(result, is_fault=execution.is_fault, is_lost=execution.is_lost)
+            self.figures.ended(result, is_fault=execution.is_fault, lost_at=execution.lost_at)
             recorder().executed(result, execution.grant.level)
         except StoreError as error:
             # Whoever waits has been told.

@@ -60,8 +60,8 @@ class Execution:
         """Its end, with the events that tell of it, when the store would not take it: to be tried again."""
         self.is_fault = False
         """It ended by a fault of the server, as far as the server itself saw."""
-        self.is_lost = False
-        """It went with its interpreter."""
+        self.lost_at: float | None = None
+        """When it went with its interpreter, on the monotonic clock in seconds; None when it did not."""
         self.is_crash = False
         """Its interpreter crashed."""
         self.started_ns = 0
@@ -248,8 +248,8 @@ class Execution:
             running.fact("crucible.instructions", job.usage.operations_count)
             running.fact("crucible.host_calls", job.host_calls)
         self.is_crash = job.is_crash
-        self.is_lost = job.is_interpreter_lost
-        self.is_fault = self.is_lost or self.output.failure is not None
+        self.lost_at = time.monotonic() if job.is_interpreter_lost else None
+        self.is_fault = job.is_interpreter_lost or self.output.failure is not None
         result.execution_time.FromNanoseconds(int(job.elapsed * 1e9))
         result.resource_usage.CopyFrom(job.usage)
         result.resource_usage.network_io_bytes = network.bytes_moved

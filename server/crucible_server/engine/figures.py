@@ -57,18 +57,18 @@ class Figures:
             return 0.0
         return faults / len(self._recent)
 
-    def ended(self, result: execution_pb2.ExecutionResult, *, is_fault: bool, is_lost: bool = False) -> None:
+    def ended(self, result: execution_pb2.ExecutionResult, *, is_fault: bool, lost_at: float | None = None) -> None:
         """An execution has ended; `is_fault` is what the server itself saw, not what a child says.
 
-        With `is_lost` it went with its interpreter.
+        At `lost_at`, on the monotonic clock in seconds, it went with its interpreter; its end may be stored long after.
         """
         self.total += 1
         self.successful += result.success
         time_taken = result.execution_time
         self.execution_seconds += time_taken.seconds + time_taken.nanos / 1e9
         now = time.monotonic()
-        if is_lost:
-            last, self._lost_at = self._lost_at, now
-            if now - last < _ONE_LOSS_SECONDS:
+        if lost_at is not None:
+            last, self._lost_at = self._lost_at, lost_at
+            if abs(lost_at - last) < _ONE_LOSS_SECONDS:
                 return
         self._recent.append((now, is_fault))
