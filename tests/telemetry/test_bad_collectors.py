@@ -119,7 +119,8 @@ def test_calls_go_on_and_dropped_spans_are_counted(collector: dict[str, str], st
             **collector,
             metrics_listen="127.0.0.1:0",
             max_queued_spans=512,
-            export_timeout="1s",
+            # Of 512 spans each: a server that is slow must not be rid of them as fast as it makes them.
+            export_timeout="10s",
             metrics_interval="1s",
         )
     )
