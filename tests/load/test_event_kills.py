@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import crucible
+from tests.engine.processes import wait_until
 from tests.lengths import LONG, TIMEOUT
 from tests.servers import RunningServer
 
@@ -37,6 +39,10 @@ def emit(address: str, acknowledged: list[tuple[int, int]], stop: threading.Even
                 return
 
 
+def has_more(events: list[tuple[int, int]], number: int) -> bool:
+    return len(events) > number
+
+
 def test_what_is_acknowledged_is_delivered_once_whenever_the_server_dies(tmp_path: Path) -> None:
     luck = random.Random(11)
     server = RunningServer(tmp_path).start()
@@ -60,8 +66,13 @@ def test_what_is_acknowledged_is_delivered_once_whenever_the_server_dies(tmp_pat
     ]
     for thread in threads:
         thread.start()
+    # To begin with, a subscription needs a server.
+    wait_until(lambda: subscriptions, "the subscription does not begin")
     for _ in range(ROUNDS):
-        time.sleep(0.2 + luck.random() * 0.5)
+        # A client looks for a server that it has lost after some seconds only.
+        enough = len(acknowledged) + 10
+        wait_until(partial(has_more, acknowledged, enough), "nothing is acknowledged")
+        time.sleep(luck.random() * 0.5)
         server.kill()
         server = RunningServer(tmp_path, listen=address).start()
     time.sleep(0.5)

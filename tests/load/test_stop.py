@@ -37,9 +37,13 @@ def test_calls_that_wait_for_the_compiler_are_told_to_try_again(start_server: St
         return metrics.total_executions if executes else metrics.total_compilations
 
     outcomes: list[str] = []
+    connected = threading.Barrier(CALLERS, timeout=PATIENCE)
 
     def call(salt: int) -> None:
         with crucible.Client(server.address, options=[("grpc.enable_retries", 0)]) as client:
+            # A call that finds no server any more is not told anything by it.
+            client.health()
+            connected.wait()
             try:
                 if executes:
                     client.run(long_source(salt), deadline=PATIENCE)
@@ -53,7 +57,8 @@ def test_calls_that_wait_for_the_compiler_are_told_to_try_again(start_server: St
     for thread in threads:
         thread.start()
     with crucible.Client(server.address) as client:
-        wait_until(lambda: done(client.stub.GetMetrics(api.GetMetricsRequest()).metrics), "nothing is done")
+        # By when the last has come, too.
+        wait_until(lambda: done(client.stub.GetMetrics(api.GetMetricsRequest()).metrics) >= 4, "nothing is done")
     assert server.terminate() == 0
     for thread in threads:
         thread.join(PATIENCE)

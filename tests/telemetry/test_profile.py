@@ -52,7 +52,8 @@ def test_pprof_opens_it(client: crucible.Client, tmp_path: Path) -> None:
     first = next(line for line in top.splitlines() if line.endswith(("slow", "main", "quick")))
     assert first.endswith(" slow")
     assert re.search(r"100%.* main$", top, re.MULTILINE), top
-    lines = pprof(file, "-top", "-lines", "-sample_index=time")
+    # With no share of time too small to be shown: a child may stand still on any line.
+    lines = pprof(file, "-top", "-lines", "-nodefraction=0", "-sample_index=time")
     assert re.search(r" slow .*main\.rn:3$", lines, re.MULTILINE), lines
     assert "instructions" in pprof(file, "-raw")
 
@@ -65,8 +66,9 @@ def test_time_of_waiting_belongs_to_the_line_that_waits(client: crucible.Client)
     for sample in found.sample:
         line = lines[sample.location_id[0]]
         time_ns[line] = time_ns.get(line, 0) + sample.value[1]
+    # To no other line besides: a child may stand still on any, but all of them together take no longer than they took.
     assert time_ns[3] > 150_000_000
-    assert max(time_ns[line] for line in time_ns if line != 3) < time_ns[3]
+    assert sum(time_ns.values()) <= found.duration_nanos
 
 
 def test_a_failed_execution_has_one_too(client: crucible.Client) -> None:

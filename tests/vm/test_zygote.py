@@ -107,8 +107,10 @@ def test_hundreds_at_once(zygote: Zygote) -> None:
 
 
 def test_wall_time_kills_a_stopped_child(zygote: Zygote) -> None:
-    child = zygote.spawn(Limits(wall_time_ms=300))
+    child = zygote.spawn()
     signal.pidfd_send_signal(child.pidfd, signal.SIGSTOP)
+    # Its time begins when it has been stopped already.
+    zygote.assign(child, Limits(wall_time_ms=300))
     exited = zygote.wait(child.child_id)
     assert exited.wall_time_exceeded
     assert exited.signal == signal.SIGKILL

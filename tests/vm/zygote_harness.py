@@ -188,6 +188,13 @@ class Zygote:
         """Bounds a spare."""
         self.request(zygote_pb2.ZygoteRequest(assign=zygote_pb2.Assign(child_id=child.child_id, limits=limits)))
 
+    def catch_up(self) -> None:
+        """Waits until it has handled what it was sent, which a child's frames on a socket of its own may overtake."""
+        self.pongs.clear()
+        self.request(zygote_pb2.ZygoteRequest(ping=zygote_pb2.Ping(number=1)))
+        while not self.pongs:
+            self.receive()
+
     def wait(self, child_id: int) -> zygote_pb2.Exited:
         """Waits until the child has been reaped, and closes what is left of it."""
         while child_id not in self.exited:
