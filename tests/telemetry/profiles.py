@@ -13,6 +13,8 @@ import pytest
 from crucible.vm.v1 import pprof_pb2
 
 GO_CACHE = Path(__file__).resolve().parents[2] / "build" / "go"
+PPROF_TIMEOUT = 500.0
+"""Seconds for one call; the first one builds pprof."""
 
 
 def read(profile: bytes) -> pprof_pb2.PprofProfile:
@@ -34,8 +36,8 @@ def pprof(file: Path, *arguments: str) -> str:
         [go, "tool", "pprof", *arguments, str(file)],
         capture_output=True,
         text=True,
-        timeout=100,
-        # What Go builds pprof into is kept: it takes half a minute.
+        timeout=PPROF_TIMEOUT,
+        # What Go builds pprof into is kept: it takes half a minute, and several on a busy machine.
         env={**os.environ, "PPROF_TMPDIR": str(file.parent), "HOME": str(file.parent), "GOCACHE": str(GO_CACHE)},
     )
     assert done.returncode == 0, done.stderr

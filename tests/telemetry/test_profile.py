@@ -45,6 +45,7 @@ def test_instructions_and_time_add_up(client: crucible.Client) -> None:
     assert len(result.profile) < 4096
 
 
+@pytest.mark.timeout(600)
 def test_pprof_opens_it(client: crucible.Client, tmp_path: Path) -> None:
     file = tmp_path / "script.pb.gz"
     file.write_bytes(client.run(SOURCE, profile=True).profile)

@@ -191,9 +191,16 @@ fn instructions_are_counted_exactly() {
 #[test]
 fn a_share_of_the_processor_is_kept() {
     let source = "pub fn main() { let n = 0; while n < 300000 { n += 1; } n }";
-    let started = std::time::Instant::now();
     let free = execute_limited(source, limits());
-    let unthrottled = started.elapsed();
+    // The shortest of several: any may have had to wait for the processor.
+    let unthrottled = (0..5)
+        .map(|_| {
+            let started = std::time::Instant::now();
+            execute_limited(source, limits());
+            started.elapsed()
+        })
+        .min()
+        .unwrap_or_default();
     let started = std::time::Instant::now();
     let kept = execute_limited(
         source,
