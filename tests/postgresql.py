@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeAlias
@@ -40,11 +41,19 @@ def program(name: str) -> str:
     return found
 
 
-def free_port() -> int:
-    """A loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+# A parent, to the kernel, is the thread that has started the process: this one lasts as long as the tests do.
+_STARTING = ThreadPoolExecutor(1, thread_name_prefix="postgresql")
+
+
+def reserved_port() -> socket.socket:
+    """A socket at a loopback port that nobody listens on, and that nobody else is given while it is open.
+
+    Who asks for this port, as PostgreSQL does, gets it: both allow that the address is used again.
+    """
+    place = socket.socket()
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    place.bind(("127.0.0.1", 0))
+    return place
 
 
 class PostgresServer:
@@ -55,7 +64,8 @@ class PostgresServer:
         self._settings = settings
         self._user = pwd.getpwnam(_NOBODY).pw_uid if os.geteuid() == 0 else None
         self.folder = Path(tempfile.mkdtemp(prefix="crucible-pg-"))
-        self.port = free_port()
+        self._place = reserved_port()
+        self.port = int(self._place.getsockname()[1])
         self._process: subprocess.Popen[bytes] | None = None
         self._databases = 0
 
@@ -101,15 +111,17 @@ class PostgresServer:
             *self._settings,
         ]
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                # It goes when the tests are killed.
-                ["setpriv", "--pdeathsig", "INT", *self._as_user()]
+            starting = _STARTING.submit(
+                subprocess.Popen,
+                # It goes when the tests are killed; what would have it go is forgotten with a change of the user.
+                [*self._as_user(), "setpriv", "--pdeathsig", "INT"]
                 + [program("postgres"), "-D", str(self.folder / "data")]
                 + [word for option in options for word in ("-c", option)],
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
             )
+            self._process = starting.result()
         until = time.monotonic() + START_SECONDS
         while True:
             try:
@@ -136,7 +148,7 @@ class PostgresServer:
     def connect(self, database: str, user: str = "crucible", **options: Any) -> Connection:
         """A connection of the test's own, in autocommit mode."""
         connection: Connection = psycopg.connect(
-            self.url(database, user), autocommit=True, connect_timeout=5, **options
+            self.url(database, user), autocommit=True, connect_timeout=30, **options
         )
         return connection
 
@@ -187,6 +199,7 @@ class PostgresServer:
         return ("setpriv", f"--reuid={self._user}", f"--regid={self._user}", "--clear-groups")
 
     def _remove(self) -> None:
+        self._place.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -18,7 +18,7 @@ from typing import Any, Self
 import pytest
 
 START_TIMEOUT = 60.0
-STOP_TIMEOUT = 30.0
+STOP_TIMEOUT = 60.0
 store_url_of: Callable[[Path], str] | None = None
 """Where the store of a server with this data folder is, when it is not in the folder: see `--store`."""
 

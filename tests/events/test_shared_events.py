@@ -82,11 +82,13 @@ def test_a_service_is_known_to_all_servers_until_its_lease_ends(start: Start) ->
         with two.watch_services("Web") as watch:
             changes = iter(watch)
             assert next(changes).services == ()
-            one.register_service("web-1", "Web", "10.0.0.5:80", lease=2.0)
+            one.register_service("web-1", "Web", "10.0.0.5:80", lease=60.0)
             assert [each.service_id for each in next(changes).services] == ["web-1"]
             two.heartbeat("web-1")
             assert [each.service_id for each in one.services("Web")] == ["web-1"]
-            assert next(changes).removed == ("web-1",)
+            # Again, for a short time: its end may be seen before what replaced it is.
+            one.register_service("web-1", "Web", "10.0.0.5:80", lease=1.0)
+            assert next(change.removed for change in changes if change.removed) == ("web-1",)
         assert len(list(two.services("ScriptEngine"))) == 2
         # Its end is told once, whichever server has found it.
         time.sleep(1.5)
@@ -119,7 +121,7 @@ def test_one_server_asks_a_service_how_it_is_and_another_goes_on(start: Start) -
             began, count = time.monotonic(), len(asked)
             time.sleep(4)
             # Two that ask would be twice as many.
-            assert len(asked) - count <= time.monotonic() - began + 1.5
+            assert len(asked) - count <= 1.5 * (time.monotonic() - began)
             first.kill()
             gone = time.monotonic()
             eventually(lambda: asked[-1] > gone + 2)

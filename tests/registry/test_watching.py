@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -75,14 +76,14 @@ async def test_many_who_watch_the_same_cost_one_look_at_what_changed(services: S
 async def test_changes_that_follow_closely_are_looked_at_together(services: Services, watching: Watching) -> None:
     changes = watching.watch(("local", b"well"), services.fits)
     await take(changes)
-    waiting = asyncio.create_task(take(changes))
+    waiting, began = asyncio.create_task(take(changes)), time.monotonic()
     for number in range(2, 52):
         services.put("s-001", register_time=number)
         watching.changed()
         await asyncio.sleep(0.01)
     assert (await waiting) == (["s-001"], [])
-    # In half a second and as much again for a slow machine: some five a second, not fifty.
-    assert services.reads < 15
+    # One at first, and some five a second, however long that takes; not fifty.
+    assert services.reads <= 3 + 5 * (time.monotonic() - began)
 
 
 async def test_who_is_slow_is_told_the_outcome_alone(services: Services, watching: Watching) -> None:

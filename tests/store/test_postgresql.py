@@ -17,7 +17,7 @@ from crucible_server.store import ExecutionQuery, ScriptQuery, Store, StoreError
 from crucible_server.store.address import address_of
 from crucible_server.store.maintenance import backup_store, check_store, restore_store
 from crucible_server.store.postgresql.database import PostgresDatabase
-from tests.postgresql import GUARDED, PASSWORD, PostgresServer, database_of, free_port
+from tests.postgresql import GUARDED, PASSWORD, PostgresServer, database_of, reserved_port
 from tests.store.records import NOW, execution, script
 
 
@@ -47,8 +47,15 @@ async def refusal(url: str, password: str | None = None) -> StoreError:
     return caught.value
 
 
-async def test_a_server_that_is_not_there(tmp_path: Path) -> None:
-    url = f"postgresql://crucible@127.0.0.1:{free_port()}/crucible"
+@pytest.fixture
+def nobody() -> Iterator[int]:
+    """A port that nobody listens on."""
+    with reserved_port() as place:
+        yield place.getsockname()[1]
+
+
+async def test_a_server_that_is_not_there(tmp_path: Path, nobody: int) -> None:
+    url = f"postgresql://crucible@127.0.0.1:{nobody}/crucible"
     error = await refusal(url)
     assert error.kind is StoreErrorKind.UNAVAILABLE
     assert "Check that PostgreSQL runs" in error.message

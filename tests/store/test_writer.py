@@ -5,28 +5,38 @@ from __future__ import annotations
 import asyncio
 import time
 
-from crucible_server.store import Store
+import pytest
+
+from crucible_server.store import Store, sqlite_writer
 from tests.store.databases import StoreDatabase
 from tests.store.records import execution
 
 
 async def test_the_event_loop_goes_on_while_another_program_holds_the_database(
-    store: Store, database: StoreDatabase
+    store: Store, database: StoreDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with database.locked():
-        waiting = [asyncio.create_task(store.begin_execution(execution(f"held-{n}"))) for n in range(3)]
-        turns, longest, until = 0, 0.0, time.monotonic() + 0.6
-        while (now := time.monotonic()) < until:
-            await asyncio.sleep(0.001)
-            longest = max(longest, time.monotonic() - now)
-            turns += 1
-        assert not any(task.done() for task in waiting)
-        # A few hundredths of a second are spent on trying; the rest is waited for in the thread.
-        assert longest < 0.4
-        assert turns > 20
-    assert list(await asyncio.gather(*waiting)) == [None, None, None]
-    for n in range(3):
-        assert await store.get_execution("local", f"held-{n}") is not None
+    # Whoever waits is not told that the database is locked, however slow this machine is.
+    monkeypatch.setattr(sqlite_writer, "BUSY_SECONDS", 10.0)
+    held: list[float] = []
+    # The machine may stand still itself, but not each time.
+    while len(held) < 5 and min(held, default=1.0) >= 0.4:
+        with database.locked():
+            names = [f"held-{len(held)}-{n}" for n in range(3)]
+            waiting = [asyncio.create_task(store.begin_execution(execution(name))) for name in names]
+            longest = 0.0
+            for _ in range(100):
+                now = time.monotonic()
+                await asyncio.sleep(0.001)
+                longest = max(longest, time.monotonic() - now)
+            assert not any(task.done() for task in waiting)
+            held.append(longest)
+        assert list(await asyncio.gather(*waiting)) == [None, None, None]
+        for name in names:
+            assert await store.get_execution("local", name) is not None
+        # For a second after such a wait everything goes to the thread.
+        await asyncio.sleep(1.1)
+    # A few hundredths of a second are spent on trying; the rest is waited for in the thread.
+    assert min(held) < 0.4
 
 
 async def test_operations_of_one_turn_fail_alone(store: Store) -> None:

@@ -68,8 +68,9 @@ class Readers:
                 self._database.reconnects += 1
                 # Reading changes nothing, so it can be done again. All readers together are patient once.
                 self._drop()
-                self._lost_at = self._lost_at or time.monotonic()
-                if self._closed or time.monotonic() - self._lost_at > _PATIENCE_SECONDS:
+                # Another thread, whose query succeeds, may forget the time at any moment.
+                self._lost_at = lost_at = self._lost_at or time.monotonic()
+                if self._closed or time.monotonic() - lost_at > _PATIENCE_SECONDS:
                     raise self._database.translate(error) from error
             time.sleep(delay)
             delay *= 2
