@@ -218,6 +218,8 @@ class TestDetach:
             assert watch.stdout.readline() == "started 1\n"
             assert crucible("executions", "cancel", execution, "--server", server).returncode == 0
             assert (watch.stdout.read(), watch.wait(TIMEOUT)) == ("", 1)
+        over = crucible("executions", "watch", execution, "--server", server)
+        assert (over.returncode, over.stdout) == (1, "started 1\n")
 
     def test_json(self, crucible: Crucible, script: Script, server: str) -> None:
         done = crucible("run", script("pub fn main() { 1 }"), "--detach", "--server", server, "--json")

@@ -32,7 +32,7 @@ def test_what_is_no_file_leaves_nothing_open(tmp_path: Path) -> None:
         with pytest.raises(NoPlainFileError) as caught:
             read_plain(path, 5)
         assert "expected a regular file" in str(caught.value.strerror)
-        assert str(path) not in opened()
+        assert str(path.resolve()) not in opened()
 
 
 def opened() -> set[str]:

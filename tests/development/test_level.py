@@ -120,6 +120,8 @@ class TestOn:
 
     def test_the_compiler_is_jailed_and_bounded(self, development: RunningServer, open_client: crucible.Client) -> None:
         zygote = open_zygote(development)
+        # What a test before this one has left behind ends.
+        wait_until(lambda: not children_of(zygote), "others still run")
         before = faults_of_children(zygote)
         # Made while nothing else runs: a fork of its own would be counted by now.
         open_client.compile("pub fn main() { crucible::net::listen(`x`, 1) }", level="development")

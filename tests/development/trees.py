@@ -11,7 +11,7 @@ from tests.servers import RunningServer, children_of
 START = """
 use crucible::process;
 
-/// Three that sleep: in the background, in a session of its own, and a child of init because its parents are gone.
+/// Four that sleep: in the background, two in a session of their own, and a child of init because its parents are gone.
 async fn start_tree(mark) {
     let script = `
         sleep 1000.${mark} &
@@ -32,7 +32,7 @@ async fn wait_for(gate) {
     Ok(())
 }
 """
-LEAST = 4
+SLEEPERS = 4
 """Processes of the tree that sleep. One of the shells that start them stays as well."""
 
 
@@ -58,7 +58,7 @@ def wait_up(mark: str) -> list[int]:
 
     def is_whole() -> bool:
         programs = sorted(name for pid in marked(mark) for name in _words(pid)[:1])
-        return programs == [b"sh", *[b"sleep"] * LEAST]
+        return programs == [b"sh", *[b"sleep"] * SLEEPERS]
 
     wait_until(is_whole, "expected a tree of processes")
     return marked(mark)

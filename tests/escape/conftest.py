@@ -21,7 +21,7 @@ from tests.modules.web import Web
 from tests.servers import RunningServer
 
 ROOT = Path(__file__).resolve().parents[2]
-BUILT = ROOT / "vm" / "target" / "escape" / "crucible-vm"
+BUILT = ROOT / "build" / "escape" / "crucible-vm"
 MODES = {
     "deep": (),
     "without-namespaces": ("NAMESPACES",),

@@ -66,25 +66,28 @@ def test_what_is_acknowledged_is_delivered_once_whenever_the_server_dies(tmp_pat
     ]
     for thread in threads:
         thread.start()
-    # To begin with, a subscription needs a server.
-    wait_until(lambda: subscriptions, "the subscription does not begin")
-    for _ in range(ROUNDS):
-        # A client looks for a server that it has lost after some seconds only.
-        enough = len(acknowledged) + 10
-        wait_until(partial(has_more, acknowledged, enough), "nothing is acknowledged")
-        time.sleep(luck.random() * 0.5)
+    try:
+        # To begin with, a subscription needs a server.
+        wait_until(lambda: subscriptions, "the subscription does not begin")
+        for _ in range(ROUNDS):
+            # A client looks for a server that it has lost after some seconds only.
+            enough = len(acknowledged) + 10
+            wait_until(partial(has_more, acknowledged, enough), "nothing is acknowledged")
+            time.sleep(luck.random() * 0.5)
+            server.kill()
+            server = RunningServer(tmp_path, listen=address).start()
+        time.sleep(0.5)
+        stop.set()
+        threads[0].join(60)
+        assert not threads[0].is_alive()
+        until = time.monotonic() + 90
+        while (not delivered or delivered[-1] != acknowledged[-1]) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert delivered == acknowledged
+        assert [number for _, number in delivered] == list(range(len(delivered)))
+        assert len(delivered) > ROUNDS * 10
+        subscriptions[0].close()
+        threads[1].join(30)
+    finally:
+        stop.set()
         server.kill()
-        server = RunningServer(tmp_path, listen=address).start()
-    time.sleep(0.5)
-    stop.set()
-    threads[0].join(60)
-    assert not threads[0].is_alive()
-    until = time.monotonic() + 90
-    while (not delivered or delivered[-1] != acknowledged[-1]) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert delivered == acknowledged
-    assert [number for _, number in delivered] == list(range(len(delivered)))
-    assert len(delivered) > ROUNDS * 10
-    subscriptions[0].close()
-    threads[1].join(30)
-    server.terminate()

@@ -57,7 +57,7 @@ def test_calls_that_wait_for_the_compiler_are_told_to_try_again(start_server: St
     for thread in threads:
         thread.start()
     with crucible.Client(server.address) as client:
-        # By when the last has come, too.
+        # By when the others have come: they were all let go at once.
         wait_until(lambda: done(client.stub.GetMetrics(api.GetMetricsRequest()).metrics) >= 4, "nothing is done")
     assert server.terminate() == 0
     for thread in threads:

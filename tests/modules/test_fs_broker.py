@@ -33,6 +33,7 @@ pub async fn main() {
 @contextmanager
 def stopped(pid: int) -> Iterator[None]:
     """A process that stands still."""
+    assert pid, "there is no broker"
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -145,10 +146,10 @@ def test_a_broker_that_does_not_answer_is_replaced(tmp_path: Path) -> None:
     with Disk(tmp_path, {"call_timeout": "3s"}) as disk:
         (disk.root / "f").write_text("x")
         pid = disk.broker_pid()
-        os.kill(pid, signal.SIGSTOP)
-        assert "did not answer within 3 s" in disk.refusal("read", "data/f")
-        assert disk.do("read", "data/f") == "x"
-        assert not exists(pid)
+        with stopped(pid):
+            assert "did not answer within 3 s" in disk.refusal("read", "data/f")
+            assert disk.do("read", "data/f") == "x"
+            assert not exists(pid)
 
 
 def test_cancelled_calls_give_their_places_back(tmp_path: Path) -> None:
@@ -258,9 +259,9 @@ def test_no_broker_outlives_its_server(tmp_path: Path) -> None:
     disk = Disk(tmp_path / "stopped")
     disk.server.start()
     pid = disk.broker_pid()
-    os.kill(pid, signal.SIGSTOP)
-    disk.server.kill()
-    wait_until(lambda: not exists(pid))
+    with stopped(pid):
+        disk.server.kill()
+        wait_until(lambda: not exists(pid))
 
 
 def test_without_files_there_is_no_broker(tmp_path: Path) -> None:

@@ -222,7 +222,9 @@ def test_a_timeout_of_the_script_and_of_the_server(connect_to: ConnectTo) -> Non
         assert "no answer within 1 s" in refusal(client, rogue.url, timeout=60)
 
 
-def test_it_is_cancelled_with_its_execution(connect_to: ConnectTo) -> None:
+@pytest.mark.parametrize("how", ["cancelled", "out of time"])
+def test_it_is_cancelled_with_its_execution(connect_to: ConnectTo, how: str) -> None:
+    limits: crucible.Limits = {"max_execution_time": 4.0} if how == "out of time" else {}
     asked = threading.Event()
 
     def wait_for_the_end(connection) -> None:  # type: ignore[no-untyped-def]
@@ -233,9 +235,13 @@ def test_it_is_cancelled_with_its_execution(connect_to: ConnectTo) -> None:
     with Rogue(wait_for_the_end) as rogue:
         client = connect_to(rogue.url)
         source = "pub async fn main(url) { crucible::http::get(url).await }"
-        with client.stream(source, level="production", args={"url": rogue.url}, check=False) as stream:
+        # The time of an execution is that of the compiler as well.
+        script = client.compile(source, level="production")
+        args = {"url": rogue.url}
+        with client.stream(script, level="production", args=args, limits=limits, check=False) as stream:
             assert asked.wait(20)
-            assert client.cancel(stream.execution_id).state == "CANCELLED"
+            if how == "cancelled":
+                assert client.cancel(stream.execution_id).state == "CANCELLED"
             assert rogue.gone.wait(10)
 
 

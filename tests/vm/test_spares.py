@@ -5,12 +5,13 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from crucible.v1 import error_pb2, script_pb2, value_pb2
 from crucible.vm.v1 import child_pb2, zygote_pb2
-from tests.vm.zygote_harness import Child, Zygote, is_dead, running_zygote
+from tests.vm.zygote_harness import Child, Zygote, running_zygote
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -85,9 +86,11 @@ def compiled(zygote: Zygote, source: str) -> bytes:
 
 
 def bounded(start: child_pb2.Start, limits: Limits) -> child_pb2.Start:
-    """The Start for a child of these limits: it waits until they hold."""
-    start.heap_bytes = limits.heap_bytes
-    return start
+    """The same Start for a child of these limits: it waits until they hold."""
+    copied = child_pb2.Start()
+    copied.CopyFrom(start)
+    copied.heap_bytes = limits.heap_bytes
+    return copied
 
 
 def execution(unit: bytes, argument: int, seed: int = 7) -> child_pb2.Start:
@@ -197,20 +200,31 @@ def test_a_spare_that_was_given_less_memory_has_no_more(zygote: Zygote) -> None:
     assert_out_of_memory(zygote, narrow)
 
 
-def test_a_job_that_overtakes_its_bound_waits_for_it(zygote: Zygote) -> None:
-    start = execution(compiled(zygote, GROW), 6_000_000)
-    start.limits.memory_bytes = 0
-    limits = Limits(heap_bytes=32 * MIB)
+@pytest.mark.parametrize("heap_bytes", [32 * MIB, WIDEST.heap_bytes - 1])
+def test_a_job_that_overtakes_its_bounds_waits_for_them(zygote: Zygote, heap_bytes: int) -> None:
+    start = execution(compiled(zygote, SPIN), 0)
+    start.limits.max_operations = 0
+    limits = Limits(heap_bytes=heap_bytes, cpu_time_ms=100)
     child = zygote.spawn(WIDEST, is_spare=True)
     zygote.process.send_signal(signal.SIGSTOP)
     try:
         zygote.assign(child, limits)
         child.start(bounded(start, limits))
-        # Of some 20 ms that the job takes.
-        assert not is_dead(child, 0.5)
+        time.sleep(0.5)
+        used = cpu_ticks(child.pid)
+        time.sleep(0.5)
+        assert cpu_ticks(child.pid) - used < 10, "it does not wait"
     finally:
         zygote.process.send_signal(signal.SIGCONT)
-    assert_out_of_memory(zygote, child)
+    told = [frame.execute_result.error.limit_name for frame in child.frames()]
+    # Killed without a word where it got no processor for its last moment.
+    assert told == ["max_cpu_time"] or zygote.wait(child.child_id).cpu_time_exceeded
+
+
+def cpu_ticks(pid: int) -> int:
+    """Processor time of a process, in hundredths of a second."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
 
 
 def assert_out_of_memory(zygote: Zygote, child: Child) -> None:

@@ -25,7 +25,7 @@ class Figures:
         self.successful = 0
         self.execution_seconds = 0.0
         """Of all executions together."""
-        self._lost_at = float("-inf")
+        self._losses: deque[float] = deque(maxlen=_RECENT)
         self._recent: deque[tuple[float, bool]] = deque(maxlen=_RECENT)
 
     @property
@@ -68,7 +68,8 @@ class Figures:
         self.execution_seconds += time_taken.seconds + time_taken.nanos / 1e9
         now = time.monotonic()
         if lost_at is not None:
-            last, self._lost_at = self._lost_at, lost_at
-            if abs(lost_at - last) < _ONE_LOSS_SECONDS:
+            is_told = any(abs(lost_at - other) < _ONE_LOSS_SECONDS for other in self._losses)
+            self._losses.append(lost_at)
+            if is_told:
                 return
         self._recent.append((now, is_fault))

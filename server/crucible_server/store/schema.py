@@ -17,7 +17,7 @@ REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _VERSION_TABLE = (
-    "CREATE TABLE alembic_version "
+    "CREATE TABLE IF NOT EXISTS alembic_version "
     "(version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
 )
 
