@@ -61,13 +61,13 @@ def reserved_memory(limits: Limits) -> int:
 
 
 def widest_heap(limits: Iterable[Limits]) -> int:
-    """The heap of a spare that can become the child of any of these, in bytes; 0 when one of them has no bound.
+    """The heap of a spare that can become the child of any of these that has a bound, in bytes; 0 when none has.
 
     A byte more than the widest: a job waits until the limit of its spare is no more than its own, so that of the spare
     has to be another.
     """
-    heaps = [_heap(each) for each in limits]
-    return max(heaps) + 1 if all(heaps) else 0
+    widest = max(_heap(each) for each in limits)
+    return widest + 1 if widest else 0
 
 
 def tree_memory(executions_memory: int, children: int) -> int:

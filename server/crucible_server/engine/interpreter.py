@@ -255,8 +255,8 @@ class Interpreter:
         return child
 
     def _fits_spare(self, limits: zygote_pb2.ChildLimits) -> bool:
-        widest = self._spare_limits.heap_bytes
-        return not widest or 0 < limits.heap_bytes <= widest
+        # A job without a bound could not see whether its other limits hold already.
+        return 0 < limits.heap_bytes <= self._spare_limits.heap_bytes
 
     def _drawn(self, child: Child) -> None:
         # Refilled not at once: the zygote that forks a spare cannot tell meanwhile that this child has ended, which for
@@ -297,7 +297,8 @@ class Interpreter:
 
     def _refill(self) -> None:
         zygote = self._zygote
-        if zygote is None or self._stopped:
+        # No job would fit one without a bound.
+        if zygote is None or self._stopped or not self._spare_limits.heap_bytes:
             return
         wanted = self._target.wanted(asyncio.get_running_loop().time())
         for _ in range(wanted - len(self._spares)):
