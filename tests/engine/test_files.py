@@ -126,12 +126,15 @@ def test_a_limit_names_the_file_in_which_it_was_met(client: crucible.Client) -> 
     assert error is not None
     assert (error.kind, error.file, error.line) == ("OPERATIONS_EXCEEDED", "spin.rn", 3)
     assert [frame.function for frame in error.stack_trace] == stack
-    error = client.run(source, files=files, check=False, timeout=0.3).error
-    assert error is not None
-    assert error.kind == "TIMEOUT"
     # One that gets no processor in its last moment is killed before it can say where it was.
-    told = error.file, error.line, [frame.function for frame in error.stack_trace]
-    assert told in (("spin.rn", 3, stack), ("", 0, []))
+    for _ in range(4):
+        error = client.run(source, files=files, check=False, timeout=0.3).error
+        assert error is not None
+        assert error.kind == "TIMEOUT"
+        if error.line:
+            break
+    assert (error.file, error.line) == ("spin.rn", 3)
+    assert [frame.function for frame in error.stack_trace] == stack
 
 
 def test_diagnostics_of_several_files(client: crucible.Client) -> None:

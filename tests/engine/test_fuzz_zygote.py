@@ -204,7 +204,7 @@ def descriptors() -> set[tuple[str, str]]:
     """The open ones and what they lead to: others, of tests that came before, may be closed at any time."""
     found = set()
     for name in os.listdir("/proc/self/fd"):
-        # But for the one by which the folder is read.
+        # The one by which the folder was read is closed again.
         with contextlib.suppress(FileNotFoundError):
             found.add((name, os.readlink(f"/proc/self/fd/{name}")))
     return found

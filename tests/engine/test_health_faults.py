@@ -99,7 +99,7 @@ class Patient:
 
 @pytest.fixture
 def patient(start_server: StartServer) -> Iterator[Callable[..., Patient]]:
-    """Starts a server of the test's own, which is patient: nobody is ill for having stood still a moment."""
+    """Starts a server of the test's own, with long times: it is not told as unwell for having stood still a moment."""
     started: list[Patient] = []
 
     def start(data_dir: Path | None = None, **settings: str) -> Patient:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -27,6 +26,7 @@ from tests.engine.processes import (
     child_started_by,
     descriptors_of,
     exists,
+    standing_still,
     status_of,
     wait_gone,
     wait_until,
@@ -34,8 +34,8 @@ from tests.engine.processes import (
 from tests.servers import RunningServer, children_of
 
 MANY_STEPS = 60
-DEADLINE = 3.0
-"""Seconds within which a child has to be there, of a call whose deadline passes while it runs."""
+DEADLINE = 2.0
+"""Seconds that a call may take in which its child has to begin, and which pass while it runs."""
 
 CALLER = """
 import sys, threading
@@ -87,23 +87,6 @@ def begin(
     if streamed:
         return client.stub.ExecuteScriptStream(api.ExecuteScriptStreamRequest(context=what), timeout=deadline)
     return client.stub.ExecuteScript.future(api.ExecuteScriptRequest(context=what), timeout=deadline)
-
-
-@contextmanager
-def holding() -> Iterator[Callable[[int], None]]:
-    """Stops processes, which go on in the end: no script comes to its own end before."""
-    held: list[int] = []
-
-    def hold(pid: int) -> None:
-        os.kill(pid, signal.SIGSTOP)
-        held.append(pid)
-
-    try:
-        yield hold
-    finally:
-        for pid in held:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
 
 
 def ended(client: crucible.Client, execution_id: str) -> crucible.Execution:
@@ -175,8 +158,7 @@ class TestLosingTheCall:
     ) -> None:
         what = context(scripts["steps"], detached=True, steps=MANY_STEPS)
         call, pid = child_started_by(bare_server, lambda: begin(bare, what, streamed=streamed, deadline=deadline))
-        with holding() as hold:
-            hold(pid)
+        with standing_still([pid]):
             if deadline is None:
                 call.cancel()
             wait_until(call.done, "the call does not end")
@@ -234,14 +216,14 @@ def test_a_killed_client_takes_its_scripts_along_but_not_detached_ones(
 ) -> None:
     process, ids = caller
     zygote = bare_server.zygote_pid()
-    with holding() as hold:
+    with ExitStack() as stack:
         held: set[int] = set()
 
         def hold_all() -> bool:
             for pid in set(children_of(zygote)) - held:
-                hold(pid)
+                stack.enter_context(standing_still([pid]))
                 held.add(pid)
-            return len(held) == 4
+            return len(held & set(children_of(zygote))) == 4
 
         wait_until(hold_all, "the four scripts do not run")
         wait_until(lambda: all(bare.get_execution(i).state == "RUNNING" for i in ids), "not all are running")

@@ -174,7 +174,8 @@ def test_a_server_that_was_frozen_ends_what_others_have_given_up(start: Start) -
             eventually(lambda: two.get_execution(lost).state == "INTERRUPTED")
         finally:
             os.kill(first.pid, signal.SIGCONT)
-        eventually(lambda: not set(children) & set(children_of(first.zygote_pid())))
+        # Sooner than the loop would have ended by itself.
+        eventually(lambda: not set(children) & set(children_of(first.zygote_pid())), 15)
         eventually(lambda: one.get_execution(lost).state == "INTERRUPTED")
         # It has a lease again, and what it runs now is its own.
         kept = begin(one)

@@ -50,6 +50,8 @@ async def opened(own: PostgresServer, name: str) -> AsyncIterator[Store]:
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stores wait for the database however long this machine takes to have it again."""
     for module in (reader, writer):
+        # A restart of PostgreSQL takes some seconds.
+        assert module._PATIENCE_SECONDS >= 5
         monkeypatch.setattr(module, "_PATIENCE_SECONDS", PATIENCE)
 
 
@@ -130,7 +132,7 @@ async def gone(own: PostgresServer, name: str, former: list[int]) -> None:
             await asyncio.sleep(0.01)
             # While it recovers it takes no new ones.
             with contextlib.suppress(psycopg.OperationalError):
-                left &= set(backends(own, name))
+                left &= set(await asyncio.to_thread(backends, own, name))
 
 
 async def test_backends_that_are_terminated_under_load(

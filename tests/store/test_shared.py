@@ -29,7 +29,7 @@ from tests.postgresql import PostgresServer
 from tests.store.databases import PostgresDatabase
 from tests.store.records import INTERRUPTED, NOW, QUEUED, SUCCEEDED, end, execution, script, unit
 
-LEASE = 6.0
+LEASE = 4.0
 """Of those whose lease is waited for: a server may come late with its renewal, which it sends six times as often."""
 LONG = 600.0
 
