@@ -78,6 +78,8 @@ $(INSTALLED): pyproject.toml server/crucible_server.data/scripts/crucible $(VM_S
 	@$(call need,cargo,Rust (https://rustup.rs))
 	@$(call need,cc,a C compiler and linker (Debian: build-essential))
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@# Here and now: a server of another user, or one with PYTHONDONTWRITEBYTECODE, would do it at each start.
+	$(BIN)/python -m compileall -q server clients/python
 	@mkdir -p $(STAMPS) && touch $@
 
 # --- checks: need Go and Node.js too ---
