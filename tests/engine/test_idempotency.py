@@ -51,7 +51,7 @@ def test_a_stored_failure_is_returned_as_well(client: crucible.Client) -> None:
 
 
 def test_the_same_request_joins_what_runs(bare: crucible.Client, bare_server: RunningServer) -> None:
-    script = bare.compile(STEPS)
+    script = bare.compile(STEPS, level="production")
     execution_id = new_id()
     options = {"execution_id": execution_id, "args": {"steps": MANY_STEPS}, "level": "production"}
     stream, pid = child_started_by(bare_server, lambda: bare.stream(script, **options))  # type: ignore[arg-type]

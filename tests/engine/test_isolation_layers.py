@@ -22,7 +22,7 @@ NAMESPACES = {"user": "user", "pid": "pid", "net": "net", "ipc": "ipc", "mount":
 def running_child(server: RunningServer) -> Iterator[int]:
     """A child of a server without spares that runs a script."""
     with crucible.Client(server.address) as client:
-        script = client.compile(LOOP)
+        script = client.compile(LOOP, level="production")
         # All tests that look at it have to come within its time limit.
         stream, pid = child_started_by(server, lambda: client.stream(script, level="production"))
         with stream:

@@ -40,7 +40,7 @@ def test_after_crashes_another_takes_over_and_what_runs_ends_in_peace(start_serv
     server = start_server(CRUCIBLE_ISOLATION__ZYGOTE_RENEWAL_CRASHES="3", CRUCIBLE_SPARE_CHILDREN="0")
     with crucible.Client(server.address) as client:
         before = server.zygote_pid()
-        script = client.compile(STEPS)
+        script = client.compile(STEPS, level="production")
         steps = {"steps": 60}
         stream, pid = child_started_by(server, lambda: client.stream(script, args=steps, level="production"))
         output = iter(stream)
