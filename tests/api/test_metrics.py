@@ -13,7 +13,7 @@ import crucible
 from crucible.v1 import script_service_pb2 as api
 from crucible.v1 import server_info_pb2
 from tests.conftest import StartServer
-from tests.engine.processes import LOOP, PATIENCE, wait_until
+from tests.engine.processes import LOOP, PATIENCE, wait_logged, wait_until
 from tests.servers import RunningServer
 
 MIB = 1024 * 1024
@@ -140,7 +140,7 @@ def test_an_end_that_the_store_refuses_is_stored_later(own: tuple[RunningServer,
     assert record.result.value == 3
     assert record.message.result.stdout == "up\n"
     wait_until(lambda: client.health().status == Status.SERVICE_STATUS_HEALTHY, "it does not recover", PATIENCE)
-    wait_until(lambda: any("execution_end_stored" in line for line in server.log), "it is not logged")
+    wait_logged(server, "execution_end_stored")
 
 
 def fill(client: crucible.Client, script: crucible.CompiledScript, kept: list[str]) -> None:

@@ -10,10 +10,14 @@ from typing import Protocol
 
 import pytest
 
+from crucible.v1 import server_info_pb2
+
 ROOT = Path(__file__).resolve().parents[2]
 CLIENTS = ROOT / "clients"
 BUILD_TIMEOUT = 600
 """Seconds for a test that may be the first to build the Go client: a minute of two processors without a cache."""
+WELL = (server_info_pb2.SERVICE_STATUS_HEALTHY, server_info_pb2.SERVICE_STATUS_DEGRADED)
+"""How a server is that answers: the latter while the disk is slow."""
 
 
 class RunProgram(Protocol):

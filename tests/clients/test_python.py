@@ -10,13 +10,11 @@ import grpc
 import pytest
 
 import crucible
-from crucible.v1 import server_info_pb2
 from crucible.values import MAX_DEPTH
+from tests.clients.conftest import WELL
 
 ECHO = "pub fn main(x) { x }"
 ENDLESS = 'pub fn main() { println!("up"); loop {} }'
-# The latter while the disk is slow.
-WELL = (server_info_pb2.SERVICE_STATUS_HEALTHY, server_info_pb2.SERVICE_STATUS_DEGRADED)
 
 
 def deepest() -> Any:

@@ -10,13 +10,11 @@ from datetime import datetime
 import pytest
 
 import crucible
-from crucible.v1 import server_info_pb2
+from tests.clients.conftest import WELL
 from tests.servers import RunningServer
 
 ECHO = "pub fn main(x) { x }"
 ENDLESS = 'pub fn main() { println!("up"); loop {} }'
-# The latter while the disk is slow.
-WELL = (server_info_pb2.SERVICE_STATUS_HEALTHY, server_info_pb2.SERVICE_STATUS_DEGRADED)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 import crucible
 from tests.configuration.conftest import Configured, wait_for_health, wait_until
 from tests.conftest import StartServer
+from tests.engine.processes import wait_logged
 from tests.servers import own_address
 
 
@@ -60,7 +61,7 @@ def test_no_secret_leaves_the_server(configured: Configured) -> None:
     config = configured.client.config()
     assert config.entries["unit_key"].layer == "FILE"
     (configured.file.parent / "key").write_text(key[::-1])
-    wait_until(lambda: any("unit_key: another secret" in line for line in configured.server.log), "not noticed")
+    wait_logged(configured.server, "unit_key: another secret")
     told = json.dumps([str(config.message), str(configured.client.config().message), configured.server.log])
     assert key not in told
     assert key[::-1] not in told

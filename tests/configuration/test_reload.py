@@ -17,22 +17,18 @@ from crucible_server.config import ServerConfig, all_keys
 from crucible_server.configuration.watched import WatchedFiles
 from crucible_server.policy.changes import concerned
 from tests.configuration.conftest import TIMEOUT, Configured, wait_for_health, wait_until
+from tests.engine.processes import wait_logged
 from tests.modules.web import Web
 
 LOOP = 'pub fn main() { println!("up"); loop {} }'
 MIB = 2**20
 
 
-def wait_logged(configured: Configured, text: str) -> None:
-    """The log is read beside the answers of calls, which may come before it."""
-    wait_until(lambda: any(text in line for line in configured.server.log), f"not logged: {text}")
-
-
 def test_a_change_of_the_file_is_taken_up_and_logged(configured: Configured) -> None:
     configured.write("engine.max_cache_size = 3\nlog_format = 'json'\n")
     configured.wait_for("engine.max_cache_size", 3)
-    wait_logged(configured, "engine.max_cache_size: 1000 -> 3")
-    wait_logged(configured, "log_format: 'console' -> 'json' (at the next start)")
+    wait_logged(configured.server, "engine.max_cache_size: 1000 -> 3")
+    wait_logged(configured.server, "log_format: 'console' -> 'json' (at the next start)")
     entry = configured.client.config("log_format").entries["log_format"]
     assert (entry.value, entry.pending) == ("console", "json")
     for n in range(6):
@@ -63,7 +59,7 @@ def test_renaming_a_file_into_place(configured: Configured) -> None:
 
 def test_sighup_has_it_read_at_once(configured: Configured) -> None:
     os.kill(configured.server.pid, signal.SIGHUP)
-    wait_logged(configured, "configuration_unchanged")
+    wait_logged(configured.server, "configuration_unchanged")
     configured.write("spare_children = 0\n")
     os.kill(configured.server.pid, signal.SIGHUP)
     configured.wait_for("spare_children", 0)
@@ -87,7 +83,7 @@ def test_a_file_that_is_not_valid_is_refused_whole(configured: Configured, text:
     client = configured.client
     wait_until(lambda: said in client.config().file_problem, "the problem is not told")
     assert client.config()["engine.max_cache_size"] == 1000
-    wait_logged(configured, "configuration_refused")
+    wait_logged(configured.server, "configuration_refused")
     health = wait_for_health(client, "configuration_refused")
     assert health.status == server_info_pb2.SERVICE_STATUS_DEGRADED
     assert said in health.reasons[0].message

@@ -44,6 +44,11 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = PATI
     return time.monotonic() - started
 
 
+def wait_logged(server: RunningServer, *words: str) -> None:
+    """Waits for a line of the log with all these words: it is read beside answers of calls, which may come first."""
+    wait_until(lambda: any(all(word in line for word in words) for line in server.log), f"not logged: {words}")
+
+
 def exists(pid: int) -> bool:
     """Whether there is such a process, be it a zombie."""
     return Path(f"/proc/{pid}").exists()

@@ -12,7 +12,7 @@ import crucible
 from crucible.v1 import script_service_pb2 as api
 from crucible.v1 import server_info_pb2
 from tests.conftest import StartServer
-from tests.engine.processes import wait_until
+from tests.engine.processes import wait_logged
 
 SOURCE = "pub fn main(n) { 1; n * 2 }"
 
@@ -79,7 +79,7 @@ def test_byte_code_that_was_tampered_with_is_dropped_reported_and_compiled_anew(
         assert client.health().details["cache_rejections"].int_value == 1
         assert client.run(script, args={"n": 21}).value == 42
         assert metrics(client).cache_rejections == 1
-    wait_until(lambda: any("unit_rejected" in line for line in server.log), "it is not logged")
+    wait_logged(server, "unit_rejected")
     server.terminate()
     assert [script_id for script_id, _ in units(server.data_dir)] == [script_id for script_id, _ in before]
 

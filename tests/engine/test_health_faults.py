@@ -26,7 +26,7 @@ from crucible_server.engine.figures import Figures
 from crucible_server.engine.interpreter import Interpreter
 from crucible_server.engine.spares import SpareTarget
 from tests.conftest import StartServer
-from tests.engine.processes import LOOP, PATIENCE, wait_until
+from tests.engine.processes import LOOP, PATIENCE, wait_logged, wait_until
 from tests.servers import RunningServer, children_of
 
 HEALTHY = server_info_pb2.SERVICE_STATUS_HEALTHY
@@ -84,12 +84,6 @@ class Patient:
         for name, statuses in expected.items():
             wait_until(lambda n=name, s=statuses: self.seen[names[n]] == s, f"{name}: {self.seen}")  # type: ignore[misc]
 
-    def wait_for_log(self, *words: str) -> None:
-        def is_there() -> bool:
-            return any(all(word in line for word in words) for line in self.server.log)
-
-        wait_until(is_there, f"expected {words} in the log")
-
     def close(self) -> None:
         for call in self._calls:
             call.cancel()
@@ -130,8 +124,8 @@ def test_an_interpreter_that_is_stopped(patient: Callable[..., Patient]) -> None
     sick.wait_for(HEALTHY, None)
     sick.wait_for_seen(overall=[SERVING, NOT_SERVING, SERVING], scripts=[SERVING, NOT_SERVING, SERVING])
     assert sick.client.run("pub fn main() { 1 }").value == 1
-    sick.wait_for_log("health_changed", "status=unhealthy", "before=healthy")
-    sick.wait_for_log("health_changed", "status=healthy", "before=unhealthy")
+    wait_logged(sick.server, "health_changed", "status=unhealthy", "before=healthy")
+    wait_logged(sick.server, "health_changed", "status=healthy", "before=unhealthy")
 
 
 async def test_an_interpreter_that_owes_an_answer() -> None:

@@ -9,7 +9,16 @@ from pathlib import Path
 
 import crucible
 from tests.conftest import StartServer
-from tests.engine.processes import LOOP, PATIENCE, STEPS, child_started_by, standing_still, wait_gone, wait_until
+from tests.engine.processes import (
+    LOOP,
+    PATIENCE,
+    STEPS,
+    child_started_by,
+    standing_still,
+    wait_gone,
+    wait_logged,
+    wait_until,
+)
 from tests.servers import RunningServer, children_of
 
 CRASH = 'pub fn main() { let v = []; v.push(v); println!("{:?}", v); }'
@@ -122,7 +131,7 @@ def test_a_zygote_that_is_stalled_is_replaced(start_server: StartServer) -> None
         assert stream.result.error.kind == "CRASHED"
         assert client.run(FINE).value == 42
         assert figure(client, "interpreter_restarts") == 1
-    wait_until(lambda: any("zygote_stalled" in line for line in server.log), "it is not logged")
+    wait_logged(server, "zygote_stalled")
 
 
 def test_a_server_that_was_stopped_itself_keeps_its_zygote(start_server: StartServer) -> None:
